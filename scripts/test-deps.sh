@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# usage: scripts/test-deps.sh      makes sure the tools that tests call are there.
+# Network namespaces (ip, bridge) for isolating servers; git for the generated-files check.
+set -euo pipefail
+[ "$(uname -s)" = Linux ] || exit 0
+declare -A package=([ip]=iproute2 [bridge]=iproute2 [git]=git)
+missing=()
+for tool in "${!package[@]}"; do
+  command -v "$tool" >/dev/null || [ -x "/usr/sbin/$tool" ] || [ -x "/sbin/$tool" ] || missing+=("${package[$tool]}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "tests want these packages, which this user cannot install: ${missing[*]}" >&2
+  [ "${CI:-}" = true ] && exit 1
+  exit 0
+fi
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
