@@ -1,0 +1,319 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/ctl-sh/ctl/internal/connlimit"
+)
+
+// First bytes of a connection. HTTP/2's preface begins with 'P'; a TLS hello
+// would begin with 0x16.
+const (
+	firstByteRaft = 0x01
+	firstByteGRPC = 'P'
+)
+
+// MuxMetrics are a mux's counters; nil ones are not counted.
+type MuxMetrics struct {
+	Accepted Counter // connections accepted
+	Raft     Counter // connections handed to Raft
+	Refused  Counter // over a limit
+	Unknown  Counter // unknown first byte, or silent until the timeout
+}
+
+// MuxConfig is what a [Mux] needs.
+type MuxConfig struct {
+	// Listener is the shared port. The mux closes it.
+	Listener net.Listener
+	Logger   *slog.Logger
+	Metrics  MuxMetrics
+	// Advertise is the address other servers reach this one at; nil is the
+	// listener's own.
+	Advertise net.Addr
+	// Dial opens Raft connections to other servers; nil is a plain TCP dial.
+	Dial Dialer
+	// HandshakeTimeout bounds the time until the first byte; zero is 5 s.
+	HandshakeTimeout time.Duration
+	// MaxConnsPerClient bounds connections per IP address; zero is no limit.
+	MaxConnsPerClient int
+	// MaxSilent bounds the connections that have not said anything yet;
+	// zero is 512. Further ones are closed at once.
+	MaxSilent int
+}
+
+func (c MuxConfig) withDefaults() MuxConfig {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Advertise == nil {
+		c.Advertise = c.Listener.Addr()
+	}
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = 5 * time.Second
+	}
+	if c.MaxSilent == 0 {
+		c.MaxSilent = 512
+	}
+	c.Dial = PoolConfig{Dial: c.Dial}.withDefaults().Dial
+	c.Metrics.Accepted = counterOr(c.Metrics.Accepted)
+	c.Metrics.Raft = counterOr(c.Metrics.Raft)
+	c.Metrics.Refused = counterOr(c.Metrics.Refused)
+	c.Metrics.Unknown = counterOr(c.Metrics.Unknown)
+	return c
+}
+
+// Mux shares one listener between Raft and gRPC, by a connection's first byte.
+// Connections it has handed over belong to their receiver.
+type Mux struct {
+	cfg     MuxConfig
+	log     *slog.Logger
+	limiter *connlimit.Limiter
+	silent  chan struct{} // one token for each connection being classified
+	raft    *queue
+	grpc    *queue
+
+	mu      sync.Mutex
+	pending map[net.Conn]struct{} // being classified; closed at stop
+}
+
+// NewMux returns a mux over cfg.Listener. It accepts nothing before Run.
+func NewMux(cfg MuxConfig) (*Mux, error) {
+	if cfg.Listener == nil {
+		return nil, errors.New("rpc mux: no listener")
+	}
+	cfg = cfg.withDefaults()
+	return &Mux{
+		cfg:     cfg,
+		log:     cfg.Logger,
+		limiter: connlimit.New(cfg.MaxConnsPerClient),
+		silent:  make(chan struct{}, cfg.MaxSilent),
+		raft:    newQueue(cfg.Advertise),
+		grpc:    newQueue(cfg.Listener.Addr()),
+		pending: make(map[net.Conn]struct{}),
+	}, nil
+}
+
+// GRPC returns the listener that yields gRPC connections.
+func (m *Mux) GRPC() net.Listener { return m.grpc }
+
+// SetMaxConnsPerClient changes the limit for connections to come.
+func (m *Mux) SetMaxConnsPerClient(n int) { m.limiter.SetLimit(n) }
+
+// Run accepts connections until ctx ends or the listener fails. Before it
+// returns it closes the listener, both sub-listeners and every connection that
+// was not handed over.
+func (m *Mux) Run(ctx context.Context, ready func()) error {
+	var classifying sync.WaitGroup
+	stop := context.AfterFunc(ctx, func() { m.cfg.Listener.Close() })
+	defer stop()
+	ready()
+	err := m.accept(ctx, &classifying)
+	m.cfg.Listener.Close()
+	m.raft.Close()
+	m.grpc.Close()
+	m.closePending()
+	classifying.Wait()
+	m.raft.discard()
+	m.grpc.discard()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("rpc mux: %w", err)
+}
+
+func (m *Mux) accept(ctx context.Context, classifying *sync.WaitGroup) error {
+	var pause time.Duration
+	for {
+		c, err := m.cfg.Listener.Accept()
+		if err != nil {
+			var ne net.Error
+			if ctx.Err() != nil || !errors.As(err, &ne) || errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			// Out of file descriptors, for instance: connections being
+			// closed elsewhere make it pass.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			m.log.Warn("accept failed, pausing", "error", err, "pause", pause)
+			wait(ctx, pause)
+			continue
+		}
+		pause = 0
+		m.cfg.Metrics.Accepted.Inc()
+		m.admit(ctx, c, classifying)
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// admit applies the limits and starts the classification of c.
+func (m *Mux) admit(ctx context.Context, c net.Conn, classifying *sync.WaitGroup) {
+	release, ok := m.limiter.Acquire(c.RemoteAddr())
+	if !ok {
+		m.cfg.Metrics.Refused.Inc()
+		m.log.Warn("connection refused: too many from this address", "from", c.RemoteAddr().String(), "limit", m.limiter.Limit())
+		c.Close()
+		return
+	}
+	c = connlimit.NewConn(c, release)
+	select {
+	case m.silent <- struct{}{}:
+	default:
+		m.cfg.Metrics.Refused.Inc()
+		c.Close()
+		return
+	}
+	m.mu.Lock()
+	m.pending[c] = struct{}{}
+	m.mu.Unlock()
+	classifying.Go(func() {
+		defer func() { <-m.silent }()
+		m.handOver(ctx, c)
+	})
+}
+
+func (m *Mux) closePending() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for c := range m.pending {
+		c.Close()
+	}
+}
+
+// handOver finds out what c speaks and gives it to its listener.
+func (m *Mux) handOver(ctx context.Context, c net.Conn) {
+	to, conn, err := m.classify(c)
+	m.mu.Lock()
+	delete(m.pending, c)
+	m.mu.Unlock()
+	if err != nil {
+		if ctx.Err() == nil {
+			m.cfg.Metrics.Unknown.Inc()
+			m.log.Debug("connection closed before it was known what it speaks", "from", c.RemoteAddr().String(), "error", err)
+		}
+		c.Close()
+		return
+	}
+	if to == m.raft {
+		m.cfg.Metrics.Raft.Inc()
+	}
+	if !to.push(conn) {
+		c.Close()
+	}
+}
+
+// classify reads the first byte of c. Raft's is consumed; gRPC's is given back.
+// This is the place for TLS: a hello would be answered here, and ALPN decide.
+func (m *Mux) classify(c net.Conn) (*queue, net.Conn, error) {
+	if err := c.SetReadDeadline(time.Now().Add(m.cfg.HandshakeTimeout)); err != nil {
+		return nil, nil, err
+	}
+	var first [1]byte
+	if _, err := c.Read(first[:]); err != nil {
+		return nil, nil, err
+	}
+	if err := c.SetReadDeadline(time.Time{}); err != nil {
+		return nil, nil, err
+	}
+	switch first[0] {
+	case firstByteRaft:
+		return m.raft, c, nil
+	case firstByteGRPC:
+		return m.grpc, &unreadConn{Conn: c, first: first[0], unread: true}, nil
+	default:
+		return nil, nil, fmt.Errorf("unknown first byte 0x%02x", first[0])
+	}
+}
+
+// unreadConn gives a byte that was read back to the first Read. Read is called
+// by one goroutine at a time.
+type unreadConn struct {
+	net.Conn
+	first  byte
+	unread bool
+}
+
+// Read implements net.Conn.
+func (c *unreadConn) Read(b []byte) (int, error) {
+	if c.unread && len(b) > 0 {
+		c.unread = false
+		b[0] = c.first
+		return 1, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// queue is a net.Listener fed by the mux.
+type queue struct {
+	addr   net.Addr
+	conns  chan net.Conn // size 1: the mux need not meet Accept exactly
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newQueue(addr net.Addr) *queue {
+	return &queue{addr: addr, conns: make(chan net.Conn, 1), closed: make(chan struct{})}
+}
+
+// push hands c to Accept; it waits for it, and reports false once closed.
+func (q *queue) push(c net.Conn) bool {
+	select {
+	case <-q.closed:
+		return false
+	default:
+	}
+	select {
+	case q.conns <- c:
+		return true
+	case <-q.closed:
+		return false
+	}
+}
+
+// Accept implements net.Listener.
+func (q *queue) Accept() (net.Conn, error) {
+	select {
+	case <-q.closed:
+		return nil, net.ErrClosed
+	default:
+	}
+	select {
+	case c := <-q.conns:
+		return c, nil
+	case <-q.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener. The shared listener stays open.
+func (q *queue) Close() error {
+	q.once.Do(func() { close(q.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (q *queue) Addr() net.Addr { return q.addr }
+
+// discard closes what was pushed and never accepted.
+func (q *queue) discard() {
+	for {
+		select {
+		case c := <-q.conns:
+			c.Close()
+		default:
+			return
+		}
+	}
+}

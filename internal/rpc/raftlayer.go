@@ -1,0 +1,54 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+)
+
+// RaftLayer is Raft's half of the shared port. With A = raft.ServerAddress it
+// is a raft.StreamLayer; the type parameter keeps Raft out of this package.
+type RaftLayer[A ~string] struct {
+	*queue
+	dial Dialer
+}
+
+// NewRaftLayer returns Raft's half of m. Closing it leaves m running. There is
+// one such half: two layers of one mux share its connections.
+func NewRaftLayer[A ~string](m *Mux) *RaftLayer[A] {
+	return &RaftLayer[A]{queue: m.raft, dial: m.cfg.Dial}
+}
+
+// Dial connects to the Raft half of the server at address and announces itself,
+// within timeout; zero is no bound. The dialer's error stays reachable, so that
+// a refused connection can be told from one that timed out.
+func (l *RaftLayer[A]) Dial(address A, timeout time.Duration) (net.Conn, error) {
+	ctx := context.Background() // raft gives none, only a timeout
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	c, err := l.dial(ctx, string(address))
+	if err != nil {
+		return nil, fmt.Errorf("dial raft at %s: %w", address, err)
+	}
+	if err := announce(c, timeout); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("dial raft at %s: %w", address, err)
+	}
+	return c, nil
+}
+
+func announce(c net.Conn, timeout time.Duration) error {
+	if timeout > 0 {
+		if err := c.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+			return err
+		}
+	}
+	if _, err := c.Write([]byte{firstByteRaft}); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(time.Time{})
+}
