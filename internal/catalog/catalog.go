@@ -15,8 +15,6 @@ package catalog
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/codec"
@@ -166,8 +164,7 @@ func putNode(tx *store.WriteTxn, r *Registration) error {
 	}
 	n.CreateIndex, n.ModifyIndex = tx.Index, tx.Index
 	if old != nil {
-		if old.Node == n.Node && old.ID == n.ID && old.Address == n.Address && old.Datacenter == n.Datacenter &&
-			maps.Equal(old.TaggedAddresses, n.TaggedAddresses) && maps.Equal(old.Meta, n.Meta) {
+		if old.same(&n) {
 			return nil
 		}
 		n.CreateIndex = old.CreateIndex
@@ -209,8 +206,7 @@ func putService(tx *store.WriteTxn, s *Service) error {
 	if row != nil {
 		old := row.(*Service)
 		s.CreateIndex = old.CreateIndex
-		if old.Service == s.Service && old.Address == s.Address && old.Port == s.Port && old.Weights == s.Weights &&
-			old.EnableTagOverride == s.EnableTagOverride && slices.Equal(old.Tags, s.Tags) && maps.Equal(old.Meta, s.Meta) {
+		if old.same(s) {
 			return nil
 		}
 	}
@@ -239,17 +235,11 @@ func putCheck(tx *store.WriteTxn, c *Check) error {
 	if row != nil {
 		old := row.(*Check)
 		c.CreateIndex = old.CreateIndex
-		if c.sameAs(old) {
+		if old.same(c) {
 			return nil
 		}
 	}
 	return tx.Put(TableChecks, c)
-}
-
-func (c *Check) sameAs(o *Check) bool {
-	return c.Name == o.Name && c.Status == o.Status && c.Notes == o.Notes && c.Output == o.Output &&
-		c.ServiceID == o.ServiceID && c.ServiceName == o.ServiceName && slices.Equal(c.ServiceTags, o.ServiceTags) &&
-		c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.ExposedPort == o.ExposedPort
 }
 
 // applyDeregister runs a Removal. Removing what is not there is done already.

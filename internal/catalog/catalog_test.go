@@ -76,16 +76,24 @@ func TestRegister(t *testing.T) {
 			if c.before != nil {
 				storetest.Apply(t, db, 5, catalog.TypeRegister, c.before)
 			}
-			_, err := storetest.TryApply(t, db, 9, catalog.TypeRegister, c.r)
+			tx, _ := db.Read()
+			registered, err := catalog.Registered(tx, c.r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = storetest.TryApply(t, db, 9, catalog.TypeRegister, c.r)
 			if (err != nil) != (c.kind != 0) || c.kind != 0 && !failure.Is(err, c.kind) {
 				t.Errorf("error %v, want kind %v", err, c.kind)
 			}
 			if diff := cmp.Diff(c.want, contents(t, db)); diff != "" {
 				t.Error(diff)
 			}
-			tx, _ := db.Read()
+			tx, _ = db.Read()
 			if moved := store.MaxIndex(tx, catalog.TableNodes, catalog.TableServices, catalog.TableChecks) == 9; moved != c.moved {
 				t.Errorf("index moved: %v, want %v", moved, c.moved)
+			}
+			if err == nil && registered == c.moved {
+				t.Errorf("Registered said %v before a write that moved: %v", registered, c.moved)
 			}
 		})
 	}
