@@ -1,0 +1,127 @@
+// Package iostreams is what a command knows about the three standard streams:
+// where to read and write, whether a person is looking, how wide the screen is
+// and whether colour is welcome. It also draws the two shapes every listing
+// comes in: a table of padded columns and indented JSON.
+//
+// It is not for prompts, pagers or progress bars, and knows no command. Rules
+// that keep it right: results go to Out and everything else to Err; nothing a
+// stream prints depends on whether it is a terminal, except colour; a write
+// that fails is remembered, so that a full disk cannot pass for success.
+package iostreams
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"strconv"
+)
+
+// DefaultWidth is the width assumed where nothing says how wide the screen is.
+const DefaultWidth = 80
+
+// Streams are the standard streams of one run of a command.
+type Streams struct {
+	In  io.Reader
+	Out *Writer // results, and nothing but results
+	Err *Writer // errors, hints and progress
+
+	// The rest describes what the streams are connected to. System fills it
+	// in; a test sets what it needs.
+
+	InTerminal  bool
+	OutTerminal bool
+	ErrTerminal bool
+	// Columns is the width of the terminal; zero means DefaultWidth.
+	Columns int
+	// LookupEnv finds the variables that steer colour and width. Nil means
+	// that none is set.
+	LookupEnv func(name string) (string, bool)
+}
+
+// System returns the streams of this process.
+func System() *Streams {
+	s := &Streams{
+		In:        os.Stdin,
+		Out:       NewWriter(os.Stdout),
+		Err:       NewWriter(os.Stderr),
+		LookupEnv: os.LookupEnv,
+	}
+	_, s.InTerminal = terminalWidth(os.Stdin.Fd())
+	s.Columns, s.OutTerminal = terminalWidth(os.Stdout.Fd())
+	_, s.ErrTerminal = terminalWidth(os.Stderr.Fd())
+	return s
+}
+
+// Test returns streams that are in memory and no terminal: standard input
+// reads in, the two buffers hold what was written.
+func Test(in string) (s *Streams, out, errOut *bytes.Buffer) {
+	out, errOut = &bytes.Buffer{}, &bytes.Buffer{}
+	return &Streams{
+		In:  bytes.NewBufferString(in),
+		Out: NewWriter(out),
+		Err: NewWriter(errOut),
+	}, out, errOut
+}
+
+// Width returns how many columns a line on Out may have: COLUMNS where it is a
+// positive number, else the terminal's width, else DefaultWidth.
+func (s *Streams) Width() int {
+	if n, err := strconv.Atoi(s.env("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	if s.OutTerminal && s.Columns > 0 {
+		return s.Columns
+	}
+	return DefaultWidth
+}
+
+// ColorErr reports whether Err may carry colour.
+func (s *Streams) ColorErr() bool { return s.color(s.ErrTerminal) }
+
+// ColorOut reports whether Out may carry colour.
+func (s *Streams) ColorOut() bool { return s.color(s.OutTerminal) }
+
+// color follows the conventions NO_COLOR (any value but the empty one turns
+// colour off), CLICOLOR_FORCE (anything but 0 turns it on, also in a pipe) and
+// CLICOLOR=0; otherwise a terminal that is not dumb gets colour.
+func (s *Streams) color(terminal bool) bool {
+	if s.env("NO_COLOR") != "" {
+		return false
+	}
+	if force := s.env("CLICOLOR_FORCE"); force != "" && force != "0" {
+		return true
+	}
+	return terminal && s.env("CLICOLOR") != "0" && s.env("TERM") != "dumb"
+}
+
+func (s *Streams) env(name string) string {
+	if s.LookupEnv == nil {
+		return ""
+	}
+	v, _ := s.LookupEnv(name)
+	return v
+}
+
+// Writer passes bytes on and remembers the first error. After an error it
+// writes nothing more, and every Write returns that error. It is not safe for
+// concurrent use.
+type Writer struct {
+	w   io.Writer
+	err error
+}
+
+// NewWriter returns a Writer to w.
+func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
+
+// Write implements io.Writer.
+func (w *Writer) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.w.Write(p)
+	w.err = err
+	return n, err
+}
+
+// Failed returns the first error a Write met, or nil.
+func (w *Writer) Failed() error { return w.err }
