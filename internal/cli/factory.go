@@ -1,0 +1,41 @@
+// Package cli is what all commands of ctl share: where their settings come
+// from, the one HTTP client, the common flags, the form of help and of errors,
+// and the table of exit codes. The commands themselves live in a directory
+// each; package tree puts them together.
+//
+// Commands speak only the public HTTP API, through the official Go client, so
+// they work against any agent that speaks it. Rules that keep it right: results
+// go to standard output and everything else to standard error; no command
+// exits, prints an error or reads the environment by itself: it returns an
+// error and Main does the rest; flags, texts and exit codes of Consul's
+// commands stay as they are known.
+package cli
+
+import (
+	"os"
+
+	"github.com/ctl-sh/ctl/internal/buildinfo"
+	"github.com/ctl-sh/ctl/internal/iostreams"
+	"github.com/spf13/cobra"
+)
+
+// Factory is what a command needs from outside. It is filled once and not
+// changed while a command runs.
+type Factory struct {
+	Streams *iostreams.Streams
+	// LookupEnv reads the environment.
+	LookupEnv func(name string) (string, bool)
+	Build     buildinfo.Info
+	// Agent makes the agent command, the only one that starts server code.
+	// It is handed in so that this tree does not import the agent; nil
+	// leaves the command out.
+	Agent func(*Factory) *cobra.Command
+
+	conn *Conn // the connection the running command uses, for error reports
+}
+
+// NewFactory returns the factory of this process: its streams, environment and
+// build.
+func NewFactory() *Factory {
+	return &Factory{Streams: iostreams.System(), LookupEnv: os.LookupEnv, Build: buildinfo.Get()}
+}

@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// helpWidth is how wide a line of help may be, on a terminal and in a pipe.
+const helpWidth = 79
+
+// writeHelp writes the help of cmd: what it does, examples, how it is called,
+// its commands or its options, those for reaching an agent last.
+func writeHelp(w io.Writer, cmd *cobra.Command) {
+	about := cmd.Long
+	if about == "" {
+		about = cmd.Short + "."
+	}
+	fmt.Fprintln(w, strings.TrimSpace(about))
+	if cmd.HasExample() {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", indent(cmd.Example))
+	}
+	fmt.Fprintf(w, "\nUsage:\n  %s\n", UsageLine(cmd))
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprint(w, "\nCommands:\n")
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() {
+				fmt.Fprintf(w, "  %-*s  %s\n", cmd.NamePadding(), sub.Name(), sub.Short)
+			}
+		}
+		fmt.Fprintf(w, "\nRun `%s COMMAND -h` for the options of a command.\n", cmd.CommandPath())
+		return
+	}
+	for _, group := range FlagGroups(cmd) {
+		fmt.Fprintf(w, "\n%s:\n%s", group.Name, group.Flags.FlagUsagesWrapped(helpWidth))
+	}
+}
+
+// UsageLine returns how cmd is called, on one line.
+func UsageLine(cmd *cobra.Command) string {
+	_, arguments, _ := strings.Cut(cmd.Use, " ")
+	return strings.TrimSpace(cmd.CommandPath() + " " + arguments)
+}
+
+// FlagGroup is the flags of a command that help shows under one heading.
+type FlagGroup struct {
+	Name  string
+	Flags *pflag.FlagSet
+}
+
+// FlagGroups returns the visible flags of cmd by heading, its own first.
+// Headings without flags are left out.
+func FlagGroups(cmd *cobra.Command) []FlagGroup {
+	groups := []FlagGroup{
+		{"Command Options", pflag.NewFlagSet("", pflag.ContinueOnError)},
+		{groupHTTP, pflag.NewFlagSet("", pflag.ContinueOnError)},
+	}
+	cmd.InitDefaultHelpFlag()
+	cmd.Flags().SortFlags = false // the groups sort, or keep the order of definition
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		switch {
+		case f.Name == "help":
+		case f.Annotations[groupKey] != nil:
+			groups[1].Flags.AddFlag(f)
+		default:
+			groups[0].Flags.AddFlag(f)
+		}
+	})
+	groups[1].Flags.SortFlags = false
+	var used []FlagGroup
+	for _, g := range groups {
+		if g.Flags.HasAvailableFlags() {
+			used = append(used, g)
+		}
+	}
+	return used
+}
+
+func indent(text string) string {
+	lines := strings.Split(strings.Trim(text, "\n"), "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimRight("  "+l, " ")
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,40 @@
+// Package kv holds the commands of the key/value store: kv get, put, delete,
+// export and import.
+//
+// Flags, texts and exit codes follow Consul's command line; what differs is on
+// the safe side: wrong base64 and a broken import file write nothing at all.
+package kv
+
+import (
+	"strings"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/spf13/cobra"
+)
+
+// NewCommand returns `ctl kv` with its commands.
+func NewCommand(f *cli.Factory) *cobra.Command {
+	cmd := cli.Group("kv", "Read and write keys",
+		newGet(f), newPut(f), newDelete(f), newExport(f), newImport(f))
+	cmd.Long = "Read and write the key/value store."
+	cmd.Example = `ctl kv put config/limit 10
+ctl kv get config/limit
+ctl kv get -recurse config/
+ctl kv delete -recurse config/`
+	return cmd
+}
+
+// trimKey drops one leading slash, which no key can have but people type.
+func trimKey(key string) string { return strings.TrimPrefix(key, "/") }
+
+// oneKey returns the only argument, or none if the command allows that.
+func oneKey(cmd *cobra.Command, args []string) (string, error) {
+	switch len(args) {
+	case 0:
+		return "", nil
+	case 1:
+		return trimKey(args[0]), nil
+	default:
+		return "", cli.Usagef(cmd, "Too many arguments (expected 1, got %d)", len(args))
+	}
+}

@@ -1,0 +1,131 @@
+package kv
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/iostreams"
+	"github.com/hashicorp/consul/api"
+	"github.com/spf13/cobra"
+)
+
+// exported is one key in the file that export writes and import reads. The
+// format is Consul's, so files may be exchanged with it.
+type exported struct {
+	Key   string `json:"key"`
+	Flags uint64 `json:"flags"`
+	Value string `json:"value"` // base64
+}
+
+func newExport(f *cli.Factory) *cobra.Command {
+	var conn *cli.Conn
+	cmd := &cobra.Command{
+		Use:   "export [options] [PREFIX]",
+		Short: "Write all keys below a prefix as JSON",
+		Long: `Write all keys that begin with the prefix, with flags and values, as JSON that
+"ctl kv import" reads. Without a prefix, all keys.`,
+		Example: `ctl kv export > keys.json
+ctl kv export config/ > config.json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			prefix, err := oneKey(cmd, args)
+			if err != nil {
+				return err
+			}
+			client, err := conn.Client()
+			if err != nil {
+				return cli.Failf("Error connecting to the agent: %w", err)
+			}
+			entries, _, err := client.KV().List(prefix, conn.Query(cmd.Context()))
+			if err != nil {
+				return cli.Failf("Error querying Consul agent: %w", err)
+			}
+			list := make([]exported, len(entries))
+			for i, e := range entries {
+				list[i] = exported{e.Key, e.Flags, base64.StdEncoding.EncodeToString(e.Value)}
+			}
+			return iostreams.WriteJSON(f.Streams.Out, list, "\t")
+		},
+	}
+	conn = f.ConnectServer(cmd)
+	return cmd
+}
+
+type importOptions struct {
+	f      *cli.Factory
+	conn   *cli.Conn
+	prefix string
+}
+
+func newImport(f *cli.Factory) *cobra.Command {
+	o := &importOptions{f: f}
+	cmd := &cobra.Command{
+		Use:   "import [options] DATA",
+		Short: "Write the keys of an export",
+		Long: `Write the keys that "ctl kv export" (or Consul's) wrote. DATA is the JSON itself,
+@FILE or - for standard input. All of it is checked before the first key is
+written; keys that exist are overwritten.`,
+		Example: `ctl kv import @keys.json
+ctl kv export config/ | ctl kv import -http-addr other:8500 -
+ctl kv import -prefix copy/ @keys.json`,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
+	}
+	cmd.Flags().StringVar(&o.prefix, "prefix", "", "`PREFIX` to put before every key; a / between is added if missing")
+	o.conn = f.ConnectServer(cmd)
+	return cmd
+}
+
+func (o *importOptions) run(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return cli.Failf("Error! Missing DATA argument")
+	case len(args) > 1:
+		return cli.Usagef(cmd, "Too many arguments (expected 1, got %d)", len(args))
+	}
+	data, err := o.f.ReadData(args[0])
+	if err != nil {
+		return cli.Failf("Error! Failed reading data: %w", err)
+	}
+	pairs, err := decode(data, o.prefix)
+	if err != nil {
+		return err
+	}
+	client, err := o.conn.Client()
+	if err != nil {
+		return cli.Failf("Error connecting to the agent: %w", err)
+	}
+	for i, p := range pairs {
+		if _, err := client.KV().Put(p, o.conn.Write(cmd.Context())); err != nil {
+			return cli.Failf("Error! Failed writing data for key %s (%d of %d keys imported before it): %w", p.Key, i, len(pairs), err)
+		}
+		fmt.Fprintf(o.f.Streams.Out, "Imported: %s\n", p.Key)
+	}
+	return nil
+}
+
+// decode reads an export whole, so that a broken one is found before anything
+// is written.
+func decode(data []byte, prefix string) ([]*api.KVPair, error) {
+	var list []exported
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, cli.Failf("Cannot unmarshal data: %w", err)
+	}
+	if prefix = trimKey(prefix); prefix != "" && !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	pairs := make([]*api.KVPair, len(list))
+	for i, e := range list {
+		value, err := base64.StdEncoding.DecodeString(e.Value)
+		if err != nil {
+			return nil, cli.Failf("Error! Failed decoding value for key %s: %w; nothing was written", e.Key, err)
+		}
+		key := prefix + trimKey(e.Key)
+		if key == "" {
+			return nil, cli.Failf("Error! Entry %d has no key; nothing was written", i+1)
+		}
+		pairs[i] = &api.KVPair{Key: key, Flags: e.Flags, Value: value}
+	}
+	return pairs, nil
+}

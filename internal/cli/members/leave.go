@@ -1,0 +1,73 @@
+package members
+
+import (
+	"fmt"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/hashicorp/consul/api"
+	"github.com/spf13/cobra"
+)
+
+// NewLeaveCommand returns `ctl leave`.
+func NewLeaveCommand(f *cli.Factory) *cobra.Command {
+	var conn *cli.Conn
+	cmd := &cobra.Command{
+		Use:   "leave [options]",
+		Short: "Take the agent out of the cluster and stop it",
+		Long: `Tell the agent to leave the cluster gracefully and to stop. The others count it
+as left, not as failed; a server first gives up leadership and its place among
+the voters.`,
+		Example: `ctl leave
+ctl leave -http-addr http://192.168.17.161:8500`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
+			}
+			client, err := conn.Client()
+			if err != nil {
+				return cli.Failf("Error connecting to the agent: %w", err)
+			}
+			if err := client.Agent().Leave(); err != nil {
+				return cli.Failf("Error leaving: %w", err)
+			}
+			_, err = fmt.Fprintln(f.Streams.Out, "Graceful leave complete")
+			return err
+		},
+	}
+	conn = f.Connect(cmd)
+	return cmd
+}
+
+// NewForceLeaveCommand returns `ctl force-leave`.
+func NewForceLeaveCommand(f *cli.Factory) *cobra.Command {
+	var (
+		conn *cli.Conn
+		opts api.ForceLeaveOpts
+	)
+	cmd := &cobra.Command{
+		Use:   "force-leave [options] NODE",
+		Short: "Make a failed member count as left",
+		Long: `Make a member that failed count as left, so that the cluster stops trying to
+reach it and forgets what it had registered. A member that is alive joins again
+by itself. Prints nothing on success.`,
+		Example: `ctl force-leave server03
+ctl force-leave server03 -prune`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return cli.Usagef(cmd, "A single node name must be specified to force leave.")
+			}
+			client, err := conn.Client()
+			if err != nil {
+				return cli.Failf("Error connecting to the agent: %w", err)
+			}
+			if err := client.Agent().ForceLeaveOptions(args[0], opts, conn.Query(cmd.Context())); err != nil {
+				return cli.Failf("Error force leaving: %w", err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&opts.Prune, "prune", false, "also take the member off the list of members")
+	cmd.Flags().BoolVar(&opts.WAN, "wan", false, "only in the WAN pool; NODE is then name.datacenter")
+	conn = f.Connect(cmd)
+	return cmd
+}

@@ -1,0 +1,39 @@
+// Package reload holds the command that makes an agent read its configuration
+// again.
+package reload
+
+import (
+	"fmt"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/spf13/cobra"
+)
+
+// NewCommand returns `ctl reload`.
+func NewCommand(f *cli.Factory) *cobra.Command {
+	var conn *cli.Conn
+	cmd := &cobra.Command{
+		Use:   "reload [options]",
+		Short: "Make the agent read its configuration again",
+		Long: `Make the agent read its configuration files again and take over what may change
+while it runs. With a mistake in the files it keeps what it has, and says so. The
+signal SIGHUP does the same.`,
+		Example: `ctl validate /etc/ctl.d && ctl reload`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
+			}
+			client, err := conn.Client()
+			if err != nil {
+				return cli.Failf("Error connecting to the agent: %w", err)
+			}
+			if err := client.Agent().Reload(); err != nil {
+				return cli.Failf("Error reloading: %w", err)
+			}
+			_, err = fmt.Fprintln(f.Streams.Out, "Configuration reload triggered")
+			return err
+		},
+	}
+	conn = f.Connect(cmd)
+	return cmd
+}

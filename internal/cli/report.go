@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/iostreams"
+	"github.com/spf13/cobra"
+)
+
+// report is what an operator is told about a failure.
+type report struct {
+	Class       string // the failure kind
+	Message     string
+	Status      int    `json:",omitempty"` // of the agent's answer
+	Address     string `json:",omitempty"` // of the agent
+	AddressFrom string `json:",omitempty"` // where the address was taken from
+	Hint        string `json:",omitempty"` // what to do next
+}
+
+func (f *Factory) describe(err error) report {
+	kind := kindOf(err)
+	r := report{Class: kind.String(), Message: err.Error(), Status: statusOf(err)}
+	if f.conn == nil || f.conn.address == "" {
+		return r
+	}
+	var unreach *unreachable
+	if kind == failure.OutcomeUnknown || errors.As(err, &unreach) || r.Status != 0 {
+		r.Address = f.conn.address
+		r.AddressFrom = f.conn.values.source("http-addr")
+		r.Hint = f.conn.hint(kind, err)
+	}
+	return r
+}
+
+// hint says what to do next. Empty means that the message says enough.
+func (c *Conn) hint(kind failure.Kind, err error) string {
+	text := err.Error()
+	switch kind {
+	case failure.OutcomeUnknown:
+		return "The change may have been made, or may still be. Read it back before trying again; for keys, a write with -cas and -modify-index is safe to repeat."
+	case failure.NoLeader:
+		return "The cluster has no leader at the moment; nothing was changed. See which servers are there with `ctl members` and `ctl operator raft list-peers -stale`, then try again."
+	case failure.PermissionDenied:
+		if c.tokenSource == "" {
+			return "No token was sent. Give one with --token, --token-file, CTL_HTTP_TOKEN or CTL_HTTP_TOKEN_FILE."
+		}
+		return "The token sent came from " + c.tokenSource + "."
+	case failure.Unavailable:
+		if statusOf(err) != 0 {
+			return "Nothing was changed. Try again, or ask another agent with --http-addr."
+		}
+	default:
+		return ""
+	}
+	switch {
+	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		return "The agent speaks HTTP on this port, not HTTPS: use http:// in the address, or unset CTL_HTTP_SSL and CONSUL_HTTP_SSL."
+	case strings.Contains(text, "x509:") || strings.Contains(text, "tls:"):
+		return "The TLS handshake failed: check --ca-file, --client-cert, --client-key and --tls-server-name."
+	default:
+		return "Check that an agent runs there (`ctl agent -dev` starts one to try things with), or give another address with --http-addr or CTL_HTTP_ADDR."
+	}
+}
+
+// print writes the report as text. The message stands alone on the first line,
+// unchanged, so that scripts which look for Consul's texts find them.
+func (r report) print(s *iostreams.Streams) {
+	message := r.Message
+	if s.ColorErr() {
+		message = "\x1b[31m" + message + "\x1b[0m"
+	}
+	fmt.Fprintln(s.Err, message)
+	if r.Hint == "" {
+		return
+	}
+	if r.Address != "" {
+		from := "from " + r.AddressFrom
+		if r.AddressFrom == "default" {
+			from = "the default"
+		}
+		fmt.Fprintf(s.Err, "Agent address: %s (%s)\n", r.Address, from)
+	}
+	fmt.Fprintln(s.Err, r.Hint)
+}
+
+// Report writes a failure to standard error and keeps nothing. Commands that
+// go on after a failure use it; one that ends returns its error instead.
+func (f *Factory) Report(cmd *cobra.Command, err error) {
+	r := f.describe(err)
+	if wantsJSON(cmd) {
+		// A failing standard error leaves nobody to tell.
+		_ = WriteJSON(f.Streams.Err, r)
+		return
+	}
+	r.print(f.Streams)
+}
+
+// finish reports what cmd returned and gives the exit code for it.
+func (f *Factory) finish(cmd *cobra.Command, err error) int {
+	var e *exitError
+	special := errors.As(err, &e)
+	if err != nil && !(special && e.err == nil) {
+		f.Report(cmd, err)
+	}
+	if special && e.help != nil && !wantsJSON(cmd) {
+		fmt.Fprintln(f.Streams.Err)
+		if e.help.HasSubCommands() {
+			writeHelp(f.Streams.Err, e.help)
+		} else {
+			fmt.Fprintf(f.Streams.Err, "Usage: %s\nRun `%s -h` for examples and options.\n", UsageLine(e.help), e.help.CommandPath())
+		}
+	}
+	if err == nil {
+		err = f.Streams.Out.Failed()
+		if err != nil {
+			f.Report(cmd, fmt.Errorf("write to standard output: %w; what the command did is done, but not all of its output was written", err))
+		}
+	}
+	return ExitCode(err)
+}
+
+func wantsJSON(cmd *cobra.Command) bool {
+	if cmd == nil {
+		return false
+	}
+	f := cmd.Flags().Lookup(formatFlag)
+	return f != nil && f.Value.String() == "json"
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+
+	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/hashicorp/consul/api"
+)
+
+// Outcome is the header by which an agent says that it does not know whether
+// a write took place.
+const (
+	OutcomeHeader  = "X-Ctl-Outcome"
+	OutcomeUnknown = "unknown"
+)
+
+// unknownOutcome is a write that may or may not have taken place.
+type unknownOutcome struct{ err error }
+
+func (e *unknownOutcome) Error() string { return "outcome unknown: " + e.err.Error() }
+func (e *unknownOutcome) Unwrap() error { return e.err }
+
+// unreachable is a request that got no answer and changed nothing.
+type unreachable struct{ err error }
+
+func (e *unreachable) Error() string { return e.err.Error() }
+func (e *unreachable) Unwrap() error { return e.err }
+
+// roundTripper sets the token of this run on every request and gives failed
+// requests the type that says what is known about them.
+type roundTripper struct {
+	base  http.RoundTripper
+	token string
+	conn  *Conn
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	var sent atomic.Bool
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
+	req = req.Clone(httptrace.WithClientTrace(req.Context(), trace))
+	req.Header.Del("X-Consul-Token")
+	if t.token != "" {
+		req.Header.Set("X-Consul-Token", t.token)
+	}
+	resp, err := t.base.RoundTrip(req)
+	if err != nil {
+		if sent.Load() && req.Method != http.MethodGet {
+			return nil, &unknownOutcome{fmt.Errorf("the request was sent but no answer came: %w", err)}
+		}
+		return nil, &unreachable{err}
+	}
+	if resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get(OutcomeHeader) == OutcomeUnknown {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what came is what is shown
+		resp.Body.Close()
+		return nil, &unknownOutcome{api.StatusError{Code: resp.StatusCode, Body: strings.TrimSpace(string(text))}}
+	}
+	return resp, nil
+}
+
+// kindOf says what sort of failure a command met, as far as an HTTP answer
+// tells. Errors that are not about a request are Internal.
+func kindOf(err error) failure.Kind {
+	var unknown *unknownOutcome
+	var unreach *unreachable
+	status := statusOf(err)
+	switch {
+	case errors.As(err, &unknown):
+		return failure.OutcomeUnknown
+	case errors.As(err, &unreach):
+		return failure.Unavailable
+	case status == http.StatusInternalServerError && strings.Contains(err.Error(), failure.TextNoLeader):
+		return failure.NoLeader
+	case status == http.StatusInternalServerError && strings.Contains(err.Error(), failure.TextNoPath):
+		return failure.NoPath
+	}
+	kind, ok := map[int]failure.Kind{
+		http.StatusBadRequest:            failure.BadRequest,
+		http.StatusForbidden:             failure.PermissionDenied,
+		http.StatusNotFound:              failure.NotFound,
+		http.StatusConflict:              failure.Conflict,
+		http.StatusRequestEntityTooLarge: failure.TooLarge,
+		http.StatusTooManyRequests:       failure.RateLimited,
+		http.StatusNotImplemented:        failure.Unsupported,
+		http.StatusServiceUnavailable:    failure.Unavailable,
+		http.StatusGatewayTimeout:        failure.Timeout,
+	}[status]
+	if ok {
+		return kind
+	}
+	return failure.KindOf(err)
+}
+
+// statusOf returns the HTTP status that failed the command, or zero.
+func statusOf(err error) int {
+	var status api.StatusError
+	if errors.As(err, &status) {
+		return status.Code
+	}
+	return 0
+}

@@ -1,0 +1,54 @@
+// Package tree puts all commands of ctl together. It is the only package that
+// knows them all; none of them knows another.
+package tree
+
+import (
+	"context"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/cli/catalog"
+	"github.com/ctl-sh/ctl/internal/cli/completion"
+	"github.com/ctl-sh/ctl/internal/cli/info"
+	"github.com/ctl-sh/ctl/internal/cli/keygen"
+	"github.com/ctl-sh/ctl/internal/cli/kv"
+	"github.com/ctl-sh/ctl/internal/cli/members"
+	"github.com/ctl-sh/ctl/internal/cli/monitor"
+	"github.com/ctl-sh/ctl/internal/cli/operator"
+	"github.com/ctl-sh/ctl/internal/cli/reload"
+	"github.com/ctl-sh/ctl/internal/cli/version"
+	"github.com/spf13/cobra"
+)
+
+// New returns the whole command tree. It is good for one run.
+func New(f *cli.Factory) *cobra.Command {
+	root := f.Root("ctl", "Run and use a cluster of agents", `ctl runs an agent that is compatible with Consul, and talks to such agents:
+members of a cluster find each other by gossip, elect a leader and keep keys.`,
+		version.NewCommand(f),
+		catalog.NewCommand(f),
+		completion.NewCommand(f),
+		members.NewForceLeaveCommand(f),
+		info.NewCommand(f),
+		members.NewJoinCommand(f),
+		keygen.NewCommand(f),
+		kv.NewCommand(f),
+		members.NewLeaveCommand(f),
+		members.NewCommand(f),
+		monitor.NewCommand(f),
+		operator.NewCommand(f),
+		reload.NewCommand(f),
+	)
+	root.Example = `ctl agent -dev                 # a server to try things with
+ctl members
+ctl kv put greeting hello
+ctl kv get greeting`
+	if f.Agent != nil {
+		root.AddCommand(f.Agent(f))
+	}
+	return root
+}
+
+// Main runs the command line args, without the program's name, and returns the
+// exit code.
+func Main(ctx context.Context, f *cli.Factory, args []string) int {
+	return f.Run(ctx, New(f), args)
+}

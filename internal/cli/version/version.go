@@ -1,0 +1,65 @@
+// Package version holds the command that says which program this is.
+package version
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ctl-sh/ctl/internal/buildinfo"
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/iostreams"
+	"github.com/spf13/cobra"
+)
+
+// protocols are the gossip protocol versions understood. Source: Serf.
+type protocols struct{ Default, Min, Max int }
+
+// info is the JSON form: Consul's, and what we are compatible with.
+type info struct {
+	Version    string
+	Revision   string
+	Prerelease string
+	BuildDate  string
+	Consul     string
+	RPC        protocols
+}
+
+// NewCommand returns `ctl version`. It talks to no agent. The first line is
+// "ctl v0.1.0": the own version, not that of Consul, which has its own line.
+func NewCommand(f *cli.Factory) *cobra.Command {
+	var format *cli.Format
+	cmd := &cobra.Command{
+		Use:   "version [options]",
+		Short: "Show the version",
+		Long:  "Show the version of this program and the version of Consul it is compatible with.",
+		Example: `ctl version
+ctl version -format json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
+			}
+			p := protocols{Default: 2, Min: 2, Max: 3}
+			if format.JSON() {
+				number, prerelease, _ := strings.Cut(f.Build.Version, "-")
+				i := info{number, f.Build.Commit, prerelease, f.Build.Date, buildinfo.ConsulCompat, p}
+				return iostreams.WriteJSON(f.Streams.Out, i, "   ")
+			}
+			_, err := fmt.Fprint(f.Streams.Out, text(f.Build, p))
+			return err
+		},
+	}
+	format = cli.FormatFlag(cmd)
+	return cmd
+}
+
+func text(b buildinfo.Info, p protocols) string {
+	s := "ctl v" + b.Version + "\n"
+	if b.Commit != "" {
+		s += "Revision " + b.Commit + "\n"
+	}
+	if b.Date != "" {
+		s += "Build Date " + b.Date + "\n"
+	}
+	return s + fmt.Sprintf("Consul-compatible %s\nProtocol %d spoken by default, understands %d to %d\n",
+		buildinfo.ConsulCompat, p.Default, p.Min, p.Max)
+}
