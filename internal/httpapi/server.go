@@ -1,0 +1,183 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/ctl-sh/ctl/internal/connlimit"
+)
+
+// HTTPServerConfig is what a [HTTPServer] needs; zero limits stand for those named.
+type HTTPServerConfig struct {
+	// Listeners are served until the stop, and closed by it.
+	Listeners []net.Listener
+	// Handler answers: a Mux.
+	Handler http.Handler
+	Logger  *slog.Logger
+	// MaxConnsPerClient bounds connections per IP address; zero is no
+	// limit. Unix sockets have none.
+	MaxConnsPerClient int
+	// MaxHeaderBytes bounds a request's line and headers; zero is net/http's
+	// 1 MiB.
+	MaxHeaderBytes int
+	// ReadHeaderTimeout bounds the reading of them; zero is 5 s.
+	ReadHeaderTimeout time.Duration
+	// IdleTimeout closes connections without requests; zero is 5 min, which
+	// is longer than clients keep theirs, so that they close first and never
+	// lose a request to a closing connection.
+	IdleTimeout time.Duration
+	// DrainTimeout is how long a stopping server waits for requests that do
+	// not block; zero is 5 s.
+	DrainTimeout time.Duration
+}
+
+func (c HTTPServerConfig) withDefaults() HTTPServerConfig {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.ReadHeaderTimeout == 0 {
+		c.ReadHeaderTimeout = 5 * time.Second
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = 5 * time.Minute
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 5 * time.Second
+	}
+	return c
+}
+
+// HTTPServer serves a handler over listeners.
+type HTTPServer struct {
+	cfg      HTTPServerConfig
+	limiter  *connlimit.Limiter
+	farewell farewell
+}
+
+// NewHTTPServer prepares a server. It starts nothing.
+func NewHTTPServer(cfg HTTPServerConfig) *HTTPServer {
+	cfg = cfg.withDefaults()
+	return &HTTPServer{
+		cfg:      cfg,
+		limiter:  connlimit.New(cfg.MaxConnsPerClient),
+		farewell: farewell{slots: make(chan struct{}, 64)},
+	}
+}
+
+// SetMaxConnsPerClient changes the limit for connections to come.
+func (s *HTTPServer) SetMaxConnsPerClient(n int) { s.limiter.SetLimit(n) }
+
+// Run serves until ctx ends or a listener fails. At the end it takes no more
+// connections, ends blocking reads and streams at once, waits for the other
+// requests as long as the drain timeout, then cancels them, and returns when
+// everything it started has ended.
+func (s *HTTPServer) Run(ctx context.Context, ready func()) error {
+	stopping, stop := context.WithCancel(context.Background())
+	defer stop()
+	requests, cancel := context.WithCancel(context.WithValue(context.Background(), stopKey{}, stopping))
+	defer cancel()
+	hs := &http.Server{
+		Handler:           s.cfg.Handler,
+		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
+		IdleTimeout:       s.cfg.IdleTimeout,
+		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	failed := make(chan error, len(s.cfg.Listeners))
+	var serving sync.WaitGroup
+	for _, l := range s.cfg.Listeners {
+		serving.Go(func() {
+			failed <- hs.Serve(&limitedListener{Listener: l, limiter: s.limiter, farewell: &s.farewell, log: s.cfg.Logger})
+		})
+	}
+	ready()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		err = fmt.Errorf("http server: %w", err)
+	}
+	stop()
+	s.drain(hs, cancel)
+	serving.Wait()
+	s.farewell.wait()
+	return err
+}
+
+// drain ends hs gently, then not.
+func (s *HTTPServer) drain(hs *http.Server, cancel context.CancelFunc) {
+	ctx, done := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
+	defer done()
+	if err := hs.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+		s.cfg.Logger.Warn("requests did not end in time, cutting them off", "timeout", s.cfg.DrainTimeout)
+	}
+	cancel()
+	_ = hs.Close() // Shutdown has reported what there was to report
+}
+
+// limitedListener refuses connections over the limit with an answer.
+type limitedListener struct {
+	net.Listener
+	limiter  *connlimit.Limiter
+	farewell *farewell
+	log      *slog.Logger
+}
+
+// Accept implements net.Listener.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		release, ok := l.limiter.Acquire(c.RemoteAddr())
+		if ok {
+			return connlimit.NewConn(c, release), nil
+		}
+		l.log.Warn("connection refused: too many from this address",
+			"from", clientHost(c.RemoteAddr()), "limit", l.limiter.Limit())
+		l.farewell.say(c, fmt.Sprintf("Too many concurrent connections from your address (limit %d)\n", l.limiter.Limit()))
+	}
+}
+
+// farewell tells refused connections why, a bounded number at a time.
+type farewell struct {
+	slots chan struct{}
+	wg    sync.WaitGroup
+}
+
+// lingering bounds the time a refused client is given to read the answer.
+const lingering = 500 * time.Millisecond
+
+func (f *farewell) say(c net.Conn, why string) {
+	select {
+	case f.slots <- struct{}{}:
+	default:
+		c.Close()
+		return
+	}
+	f.wg.Go(func() {
+		defer func() { <-f.slots }()
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(lingering))
+		_, err := fmt.Fprintf(c, "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain; charset=utf-8\r\n"+
+			"Content-Length: %d\r\nConnection: close\r\n\r\n%s", len(why), why)
+		half, ok := c.(interface{ CloseWrite() error })
+		if err != nil || !ok || half.CloseWrite() != nil {
+			return
+		}
+		// Closing with bytes unread would reset the connection and take the
+		// answer with it.
+		_, _ = io.CopyN(io.Discard, c, 16<<10)
+	})
+}
+
+func (f *farewell) wait() { f.wg.Wait() }
