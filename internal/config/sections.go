@@ -1,0 +1,212 @@
+package config
+
+import "time"
+
+// Ports are the ports the agent listens on. A port of 0 or less is off.
+type Ports struct {
+	// DNS, over UDP and TCP. The port is kept free for it; nothing answers there yet.
+	DNS int `key:"dns" default:"8600" flag:"dns-port" debug:"DNSPort"`
+	// HTTP API.
+	HTTP int `key:"http" default:"8500" flag:"http-port" debug:"HTTPPort"`
+	// HTTP API over TLS.
+	HTTPS int `key:"https" default:"-1" flag:"https-port" debug:"HTTPSPort" later:"TLS" off:"-1 0"`
+	// xDS and other gRPC for proxies, in plain text.
+	GRPC int `key:"grpc" default:"-1" flag:"grpc-port" debug:"GRPCPort" later:"gRPC for proxies" off:"-1 0"`
+	// The same over TLS.
+	GRPCTLS int `key:"grpc_tls" default:"-1" flag:"grpc-tls-port" debug:"GRPCTLSPort" later:"gRPC for proxies" off:"-1 0"`
+	// Gossip inside the datacenter, over UDP and TCP. Must be on.
+	SerfLAN int `key:"serf_lan" default:"8301" flag:"serf-lan-port" debug:"SerfPortLAN"`
+	// Gossip between datacenters, over UDP and TCP; servers only.
+	SerfWAN int `key:"serf_wan" default:"8302" flag:"serf-wan-port" debug:"SerfPortWAN"`
+	// Consensus and requests between agents, servers only. Must be on.
+	Server int `key:"server" default:"8300" flag:"server-port" debug:"ServerPort"`
+}
+
+// Addresses are the addresses of single client listeners. Each is a list
+// separated by spaces of IP addresses, templates or unix:// paths; empty means
+// client_addr.
+type Addresses struct {
+	// DNS; no unix paths.
+	DNS string `key:"dns" derived:"the value of client_addr" debug:"AddressDNS"`
+	// HTTP API.
+	HTTP string `key:"http" derived:"the value of client_addr" debug:"AddressHTTP"`
+	// HTTP API over TLS.
+	HTTPS string `key:"https" derived:"the value of client_addr" debug:"AddressHTTPS" later:"TLS"`
+	// xDS and other gRPC for proxies.
+	GRPC string `key:"grpc" derived:"the value of client_addr" debug:"AddressGRPC" later:"gRPC for proxies"`
+	// The same over TLS.
+	GRPCTLS string `key:"grpc_tls" derived:"the value of client_addr" debug:"AddressGRPCTLS" later:"gRPC for proxies"`
+}
+
+// UnixSockets says who owns the unix sockets the agent makes.
+type UnixSockets struct {
+	// Name or number of the owner.
+	User string `key:"user" debug:"UnixSocketUser"`
+	// Name or number of the group.
+	Group string `key:"group" debug:"UnixSocketGroup"`
+	// Mode in octal, such as "0770".
+	Mode string `key:"mode" debug:"UnixSocketMode"`
+}
+
+// HTTP are the settings of the HTTP API.
+type HTTP struct {
+	// Path prefixes that answer 403.
+	BlockEndpoints []string `key:"block_endpoints" debug:"HTTPBlockEndpoints"`
+	// Networks (CIDR) whose clients may use the writing agent endpoints. Empty means any.
+	AllowWriteHTTPFrom []string `key:"allow_write_http_from" flag:"allow-write-http-from" debug:"AllowWriteHTTPFrom"`
+	// Headers added to every answer.
+	ResponseHeaders map[string]string `key:"response_headers" debug:"HTTPResponseHeaders"`
+	// Let ?cached use the agent's cache.
+	UseCache bool `key:"use_cache" default:"true" debug:"HTTPUseCache" later:"the agent cache" off:"false true"`
+	// Largest total of request headers in bytes. 0 means 1 MiB.
+	MaxHeaderBytes int `key:"max_header_bytes" default:"0" debug:"HTTPMaxHeaderBytes"`
+}
+
+// Performance is the timing of consensus and of requests between agents.
+type Performance struct {
+	// How long a leaving server goes on serving, so that clients move away from it.
+	LeaveDrainTime time.Duration `key:"leave_drain_time" default:"5s" debug:"LeaveDrainTime"`
+	// Multiplies the heartbeat, election and leader-lease timeouts of Raft (1s, 1s, 500ms), 1 to 10. Consul's default is 5; here it is 1, because the timers stay calm on busy small machines.
+	RaftMultiplier int `key:"raft_multiplier" default:"1" reload:"yes" debug:"RaftMultiplier"`
+	// How long a request waits for a leader to appear before it fails.
+	RPCHoldTimeout time.Duration `key:"rpc_hold_timeout" default:"7s" debug:"RPCHoldTimeout"`
+	// Silence after which a connection between agents is probed. At least 1s.
+	GRPCKeepaliveInterval time.Duration `key:"grpc_keepalive_interval" default:"30s" debug:"GRPCKeepaliveInterval"`
+	// How long such a probe may stay unanswered. At least 1s.
+	GRPCKeepaliveTimeout time.Duration `key:"grpc_keepalive_timeout" default:"20s" debug:"GRPCKeepaliveTimeout"`
+	// Spread xDS streams evenly over the servers.
+	EnableXDSLoadBalancing bool `key:"enable_xds_load_balancing" default:"true" debug:"EnableXDSLoadBalancing" later:"gRPC for proxies" off:"true false"`
+}
+
+// Limits are upper limits on what clients may ask of this agent.
+type Limits struct {
+	// Open HTTP connections one client address may have. 0 or less means any number.
+	HTTPMaxConnsPerClient int `key:"http_max_conns_per_client" default:"200" reload:"yes" debug:"HTTPMaxConnsPerClient"`
+	// Longest TLS handshake of an HTTPS connection.
+	HTTPSHandshakeTimeout time.Duration `key:"https_handshake_timeout" default:"5s" debug:"HTTPSHandshakeTimeout" later:"TLS" off:"5s"`
+	// Longest time from the opening of a connection between agents to its first byte.
+	RPCHandshakeTimeout time.Duration `key:"rpc_handshake_timeout" default:"5s" debug:"RPCHandshakeTimeout"`
+	// Longest time a request that does not block may take from agent to agent.
+	RPCClientTimeout time.Duration `key:"rpc_client_timeout" default:"60s" reload:"yes" debug:"RPCClientTimeout"`
+	// Requests a second this agent sends to servers. -1 means any number.
+	RPCRate float64 `key:"rpc_rate" default:"-1" reload:"yes" debug:"RPCRateLimit"`
+	// Requests it may send at once above that rate.
+	RPCMaxBurst int `key:"rpc_max_burst" default:"1000" reload:"yes" debug:"RPCMaxBurst"`
+	// Open connections one agent address may have to this server. 0 or less means any number.
+	RPCMaxConnsPerClient int `key:"rpc_max_conns_per_client" default:"100" reload:"yes" debug:"RPCMaxConnsPerClient"`
+	// Largest value of a key in bytes; larger ones are refused with 413.
+	KVMaxValueSize int `key:"kv_max_value_size" default:"524288" debug:"KVMaxValueSize"`
+	// Largest body of a transaction in bytes.
+	TxnMaxReqLen int `key:"txn_max_req_len" default:"524288" debug:"TxnMaxReqLen" later:"transactions" off:"524288"`
+	// Limits on the requests a server takes from everybody together.
+	RequestLimits RequestLimits `key:"request_limits"`
+}
+
+// RequestLimits limits the requests a server takes from everybody together.
+type RequestLimits struct {
+	// disabled, permissive (only counts and logs) or enforcing.
+	Mode string `key:"mode" default:"disabled" reload:"yes" debug:"RequestLimitsMode" later:"request limits" off:"disabled"`
+	// Reads a second. -1 means any number.
+	ReadRate float64 `key:"read_rate" default:"-1" reload:"yes" debug:"RequestLimitsReadRate" later:"request limits" off:"-1"`
+	// Writes a second. -1 means any number.
+	WriteRate float64 `key:"write_rate" default:"-1" reload:"yes" debug:"RequestLimitsWriteRate" later:"request limits" off:"-1"`
+}
+
+// GossipLAN is the timing of gossip inside the datacenter.
+type GossipLAN struct {
+	// Random members each round of gossip goes to.
+	Nodes int `key:"gossip_nodes" default:"3"`
+	// Pause between rounds of gossip.
+	Interval time.Duration `key:"gossip_interval" default:"200ms"`
+	// Pause between probes of a random member.
+	ProbeInterval time.Duration `key:"probe_interval" default:"1s"`
+	// How long a probe may stay unanswered before others are asked to probe.
+	ProbeTimeout time.Duration `key:"probe_timeout" default:"500ms"`
+	// Multiplies the time a suspect has to prove that it is alive.
+	SuspicionMult int `key:"suspicion_mult" default:"4"`
+	// Multiplies the times a message is passed on.
+	RetransmitMult int `key:"retransmit_mult" default:"4"`
+}
+
+// GossipWAN is the timing of gossip between datacenters.
+type GossipWAN struct {
+	// Random members each round of gossip goes to.
+	Nodes int `key:"gossip_nodes" default:"3"`
+	// Pause between rounds of gossip.
+	Interval time.Duration `key:"gossip_interval" default:"500ms"`
+	// Pause between probes of a random member.
+	ProbeInterval time.Duration `key:"probe_interval" default:"5s"`
+	// How long a probe may stay unanswered before others are asked to probe.
+	ProbeTimeout time.Duration `key:"probe_timeout" default:"3s"`
+	// Multiplies the time a suspect has to prove that it is alive.
+	SuspicionMult int `key:"suspicion_mult" default:"6"`
+	// Multiplies the times a message is passed on.
+	RetransmitMult int `key:"retransmit_mult" default:"4"`
+}
+
+// RaftLogStore are the settings of the files of the Raft log.
+type RaftLogStore struct {
+	// Form of the log files: default or wal, which are the same here. boltdb is not built in.
+	Backend string `key:"backend" default:"default" debug:"RaftLogStoreBackend"`
+	// Do not keep the newest log entries in memory.
+	DisableLogCache bool `key:"disable_log_cache" default:"false" debug:"RaftLogStoreDisableLogCache"`
+	// Comparison of the log between servers. Here every entry has its own checksum, always.
+	Verification RaftVerification `key:"verification"`
+	// The write-ahead log.
+	WAL RaftWAL `key:"wal"`
+}
+
+// RaftVerification is the comparison of the log between servers.
+type RaftVerification struct {
+	// Compare the logs of leader and followers from time to time.
+	Enabled bool `key:"enabled" default:"false" debug:"RaftLogStoreVerificationEnabled" later:"comparison of Raft logs" off:"false"`
+	// Pause between comparisons.
+	Interval time.Duration `key:"interval" default:"0s" debug:"RaftLogStoreVerificationInterval" later:"comparison of Raft logs" off:"0s"`
+}
+
+// RaftWAL are the settings of the write-ahead log.
+type RaftWAL struct {
+	// Size of a segment file in MiB, 1 to 1024.
+	SegmentSizeMB int `key:"segment_size_mb" default:"64" debug:"RaftLogStoreWALSegmentSizeMB"`
+}
+
+// Autopilot are the first settings of the clean-up of dead servers.
+type Autopilot struct {
+	// Remove a failed server when a healthy one takes its place.
+	CleanupDeadServers bool `key:"cleanup_dead_servers" default:"true"`
+	// Longest silence of the leader after which a server counts as unhealthy.
+	LastContactThreshold time.Duration `key:"last_contact_threshold" default:"200ms"`
+	// Log entries a server may be behind and still be healthy.
+	MaxTrailingLogs int `key:"max_trailing_logs" default:"250"`
+	// Never remove dead servers below this number of voters.
+	MinQuorum int `key:"min_quorum" default:"0"`
+	// How long a new server must be healthy before it may vote.
+	ServerStabilizationTime time.Duration `key:"server_stabilization_time" default:"10s"`
+}
+
+// UI are the settings of the web UI. It is not built yet: everything here is
+// accepted and says so.
+type UI struct {
+	// Serve the web UI.
+	Enabled bool `key:"enabled" default:"false" flag:"ui" debug:"UIConfig.Enabled" later:"the web UI" off:"false"`
+	// Serve this directory in place of the built-in files.
+	Dir string `key:"dir" flag:"ui-dir" debug:"UIConfig.Dir" later:"the web UI"`
+	// Path the web UI is served under.
+	ContentPath string `key:"content_path" default:"/ui/" flag:"ui-content-path" debug:"UIConfig.ContentPath" later:"the web UI" off:"/ui/"`
+}
+
+// Telemetry are the settings of the metrics.
+type Telemetry struct {
+	// First part of every metric's name.
+	MetricsPrefix string `key:"metrics_prefix" default:"consul"`
+	// Do not put the host name into the names of gauges.
+	DisableHostname bool `key:"disable_hostname" default:"false"`
+	// Metrics to allow (+name) and to drop (-name), by the beginning of their names.
+	PrefixFilter []string `key:"prefix_filter" reload:"yes"`
+	// Allow metrics no filter names.
+	FilterDefault bool `key:"filter_default" default:"true"`
+	// Accepted, without meaning: metrics are served as Prometheus text always, and series do not expire.
+	PrometheusRetentionTime time.Duration `key:"prometheus_retention_time" default:"0s"`
+	// Accepted: there are no usage metrics for each tenant.
+	DisablePerTenancyUsageMetrics bool `key:"disable_per_tenancy_usage_metrics" default:"false"`
+}
