@@ -121,9 +121,17 @@ func Count(tx *store.Txn) (int, error) {
 	return n, nil
 }
 
-// HasTombstones reports whether any deletion is still remembered; a leader
-// that has none to reap writes nothing.
-func HasTombstones(tx *store.Txn) bool {
-	row, err := tx.First(TableTombstones, store.IndexID+"_prefix", "")
-	return err == nil && row != nil
+// HasTombstones reports whether any deletion up to index is still remembered;
+// a leader that has none to reap writes nothing.
+func HasTombstones(tx *store.Txn, index uint64) bool {
+	it, err := tx.Get(TableTombstones, store.IndexID)
+	if err != nil {
+		return false
+	}
+	for r := it.Next(); r != nil; r = it.Next() {
+		if r.(*Tombstone).Index <= index {
+			return true
+		}
+	}
+	return false
 }
