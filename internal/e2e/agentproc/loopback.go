@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// Loopback returns n addresses of 127.0.0.0/8 that no other call of this
-// process returns, and most likely no other process: the process id chooses the
+// Loopback returns n addresses of 127.0.0.0/8 that no other call of this allocator
+// returns, and most likely no other process: the process id chooses the
 // first. Agents on them can all use the standard ports. Linux answers on the
 // whole block; macOS and FreeBSD only on addresses added to lo0.
 func (a *Allocator) Loopback(n int) []string {

@@ -1,0 +1,206 @@
+package loadgen
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Load is one closed loop: Clients connections to Address, each sending its next
+// request when the last is answered.
+type Load struct {
+	Address  string
+	Clients  int
+	Warmup   time.Duration // before measuring
+	Duration time.Duration
+	// Request appends the n-th request of a client to buf[:0]. It is called
+	// from every client's goroutine.
+	Request func(buf []byte, client, n int) []byte
+	// Measure is called when the warm-up ends and when the measured part
+	// does; nil is nothing.
+	Measure func(end bool)
+}
+
+// Result is what a loop saw in its measured part.
+type Result struct {
+	Ops      int
+	Errors   int    // requests without a 200
+	Problem  string // one of the errors
+	Elapsed  time.Duration
+	P50, P99 time.Duration
+}
+
+// Rate returns operations a second.
+func (r Result) Rate() float64 {
+	if r.Elapsed <= 0 {
+		return 0
+	}
+	return float64(r.Ops) / r.Elapsed.Seconds()
+}
+
+// tally is one client's part of a result.
+type tally struct {
+	latencies []time.Duration
+	errors    int
+	problem   string
+}
+
+// Run runs the loop. A client whose connection breaks opens a new one; only if
+// none can be opened at the start is that an error of the loop.
+func (l Load) Run(ctx context.Context) (Result, error) {
+	probe, err := dial(l.Address, 4096)
+	if err != nil {
+		return Result{}, fmt.Errorf("load %s: %w", l.Address, err)
+	}
+	probe.nc.Close()
+	begin := time.Now().Add(l.Warmup)
+	end := begin.Add(l.Duration)
+	tallies := make([]tally, l.Clients)
+	var wg sync.WaitGroup
+	for i := range l.Clients {
+		wg.Go(func() { tallies[i] = l.client(ctx, i, begin, end) })
+	}
+	l.mark(ctx, begin, false)
+	l.mark(ctx, end, true)
+	wg.Wait()
+	return merge(tallies, l.Duration), ctx.Err()
+}
+
+func (l Load) mark(ctx context.Context, at time.Time, end bool) {
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	if l.Measure != nil {
+		l.Measure(end)
+	}
+}
+
+// client sends requests until end. What was sent before begin or answered after
+// end is not counted.
+func (l Load) client(ctx context.Context, id int, begin, end time.Time) tally {
+	var t tally
+	var c *conn
+	var buf []byte
+	defer func() {
+		if c != nil {
+			c.nc.Close()
+		}
+	}()
+	for n := 0; ctx.Err() == nil; n++ {
+		start := time.Now()
+		if start.After(end) {
+			return t
+		}
+		problem := ""
+		if c == nil {
+			var err error
+			if c, err = dial(l.Address, 4096); err != nil {
+				problem, c = err.Error(), nil
+			} else {
+				_ = c.nc.SetDeadline(end.Add(10 * time.Second)) // without it only a hang is worse
+			}
+		}
+		if c != nil {
+			buf = l.Request(buf[:0], id, n)
+			status, body, err := c.do(buf)
+			if err != nil {
+				problem = err.Error()
+			} else if status != http.StatusOK {
+				problem = "status " + strconv.Itoa(status) + ": " + string(body)
+			}
+			if err != nil || c.close {
+				c.nc.Close()
+				c = nil
+			}
+		}
+		done := time.Now()
+		switch {
+		case start.Before(begin) || done.After(end):
+		case problem != "":
+			t.errors++
+			t.problem = problem
+		default:
+			t.latencies = append(t.latencies, done.Sub(start))
+		}
+		if problem != "" && done.Sub(start) < time.Millisecond {
+			rest(ctx, time.Millisecond) // do not spin on a refusal
+		}
+	}
+	return t
+}
+
+func merge(tallies []tally, elapsed time.Duration) Result {
+	r := Result{Elapsed: elapsed}
+	var all []time.Duration
+	for _, t := range tallies {
+		all = append(all, t.latencies...)
+		r.Errors += t.errors
+		if t.problem != "" {
+			r.Problem = t.problem
+		}
+	}
+	slices.Sort(all)
+	r.Ops = len(all)
+	r.P50, r.P99 = percentile(all, 50), percentile(all, 99)
+	return r
+}
+
+// percentile returns the smallest of the sorted values that p percent are not
+// above; 0 for none.
+func percentile(sorted []time.Duration, p int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max(0, (len(sorted)*p+99)/100-1)]
+}
+
+// rest waits for d or the end of ctx.
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// key and value sizes of the KV scenarios.
+const (
+	benchKeys  = 1000
+	valueBytes = 128
+)
+
+// putRequest appends a PUT of a value that differs each time: writing the same
+// value again would not be a change.
+func putRequest(buf []byte, host, key string, client, n, size int) []byte {
+	buf = append(buf, "PUT /v1/kv/"...)
+	buf = append(buf, key...)
+	buf = append(buf, " HTTP/1.1\r\nHost: "...)
+	buf = append(buf, host...)
+	buf = append(buf, "\r\nContent-Length: "...)
+	buf = strconv.AppendInt(buf, int64(size), 10)
+	buf = append(buf, "\r\n\r\n"...)
+	at := len(buf)
+	buf = strconv.AppendInt(buf, int64(client), 36)
+	buf = append(buf, '.')
+	buf = strconv.AppendInt(buf, int64(n), 36)
+	for i := len(buf) - at; i < size; i++ {
+		buf = append(buf, 'a'+byte(i*7+n)%26)
+	}
+	return buf
+}
+
+func getRequest(buf []byte, host, path string) []byte {
+	buf = append(buf, "GET "...)
+	buf = append(buf, path...)
+	buf = append(buf, " HTTP/1.1\r\nHost: "...)
+	buf = append(buf, host...)
+	return append(buf, "\r\n\r\n"...)
+}
