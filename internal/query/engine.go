@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/plant"
 	"github.com/ctl-sh/ctl/internal/store"
 )
 
@@ -100,6 +101,9 @@ func (e *Engine) freshen(ctx context.Context, o Options) error {
 			return nil
 		}
 	}
+	if plant.On(plant.StaleRead) {
+		return nil
+	}
 	return e.cfg.Freshness.ReadBarrier(ctx)
 }
 
@@ -132,6 +136,10 @@ func (e *Engine) block(ctx context.Context, o Options, read ReadFunc) (store.Ind
 			return res.Index, nil
 		}
 		foundNothing = !res.Found
+		if plant.On(plant.LostWakeup) && rand.N(4) == 0 {
+			ws = store.WatchSet{}
+			ws.Add(abandoned)
+		}
 		if ws.WatchCtx(waiting) != nil {
 			return max(res.Index, 1), ctx.Err() // nil when only the wait is over
 		}
