@@ -108,7 +108,7 @@ func (c *checker) deprecated(k *Key, keyAt Origin, v value, path string, collect
 		return
 	}
 	text := fmt.Sprintf("The '%s' field is deprecated. Use the '%s' field instead.", path, k.Replaced)
-	if target.Status == Later && !asksNothing(target, v) {
+	if missing, _ := door(target.Path); target.Status == Later && missing == "" && !asksNothing(target, v) {
 		text += " This version of ctl does not have " + target.Capability + " yet: it has no effect."
 	}
 	c.out.warn(keyAt, path, "%s", text)

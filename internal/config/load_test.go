@@ -167,13 +167,18 @@ func TestProblems(t *testing.T) {
 		{name: "door: segment", texts: []string{`{"segment":"x"}`}, want: []string{"network segments are a Consul Enterprise feature"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, _, err := load(t, c.in, c.texts...)
+			got, warnings, err := load(t, c.in, c.texts...)
 			var p Problems
 			if !errors.As(err, &p) {
 				t.Fatalf("got %v, want Problems", err)
 			}
 			if got != nil {
 				t.Error("a configuration beside an error")
+			}
+			for _, w := range warnings {
+				if strings.HasPrefix(c.name, "door") && w.Key != "ports.https" && strings.Contains(w.String(), "no effect") {
+					t.Errorf("refused and yet said to have no effect: %v", w)
+				}
 			}
 			for _, w := range c.want {
 				if !strings.Contains(err.Error(), w) {
@@ -270,7 +275,7 @@ func FuzzLoad(f *testing.F) {
 		if isJSON {
 			format = "json"
 		}
-		c, _, err := Load(Input{Sources: []Source{{Name: "fuzz", Format: format, Data: data}}})
+		c, _, err := Load(Input{Dev: true, Sources: []Source{{Name: "fuzz", Format: format, Data: data}}})
 		if (c == nil) == (err == nil) {
 			t.Fatalf("configuration %v and error %v", c, err)
 		}

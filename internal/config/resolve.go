@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/netaddr"
@@ -13,6 +14,9 @@ type Machine struct {
 	Addresses netaddr.Host
 	Hostname  func() (string, error) // os.Hostname
 }
+
+// ThisMachine is the machine this process runs on.
+func ThisMachine() Machine { return Machine{Addresses: netaddr.System{}, Hostname: os.Hostname} }
 
 // Runtime is a configuration resolved to this machine: names and addresses are
 // concrete and every listener has its place. Nothing in it changes after

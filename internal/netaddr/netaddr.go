@@ -135,21 +135,21 @@ func Detect(h Host, bind netip.Addr) (netip.Addr, error) {
 	case err != nil:
 		return netip.Addr{}, fmt.Errorf("list the addresses of this machine: %w", err)
 	case len(list) == 0:
-		return netip.Addr{}, noneError{text: fmt.Sprintf("No %s address found. Please configure one with 'bind' and/or 'advertise'.", kind), kind: ErrNone}
+		return netip.Addr{}, detectError{text: fmt.Sprintf("No %s address found. Please configure one with 'bind' and/or 'advertise'.", kind), kind: ErrNone}
 	case len(list) > 1:
-		return netip.Addr{}, noneError{text: fmt.Sprintf("Multiple %s addresses found. Please configure one with 'bind' and/or 'advertise'. Found: %s.", kind, join(list)), kind: ErrMultiple}
+		return netip.Addr{}, detectError{text: fmt.Sprintf("Multiple %s addresses found. Please configure one with 'bind' and/or 'advertise'. Found: %s.", kind, join(list)), kind: ErrMultiple}
 	}
 	return list[0], nil
 }
 
-// noneError carries a text of its own and still answers errors.Is.
-type noneError struct {
+// detectError carries a text of its own and still answers errors.Is.
+type detectError struct {
 	text string
 	kind error
 }
 
-func (e noneError) Error() string { return e.text }
-func (e noneError) Unwrap() error { return e.kind }
+func (e detectError) Error() string { return e.text }
+func (e detectError) Unwrap() error { return e.kind }
 
 // Overlap reports whether listeners on a and b with the same port would be in
 // each other's way: the addresses are equal, or one is a wildcard that covers
