@@ -58,7 +58,7 @@ func (c *checker) unknown(parent *Key, m member, path string) {
 		do = fmt.Sprintf("did you mean %q?", near)
 		c.out.tainted = append(c.out.tainted, near)
 	}
-	c.out.problem(m.keyAt, path, do, "there is no such key")
+	c.out.problem(m.keyAt, path, do, "invalid config key")
 }
 
 // member checks one key with its value.

@@ -125,7 +125,7 @@ func (c *checker) flags(flags []FlagValue, lists bool) {
 	for _, f := range flags {
 		k := keys().byPath[f.Key]
 		if k == nil {
-			c.out.problem(Origin{Source: "flag -" + f.Flag}, f.Key, "", "there is no such key")
+			c.out.problem(Origin{Source: "flag -" + f.Flag}, f.Key, "", "invalid config key")
 			continue
 		}
 		if (k.Kind == Strings) != lists || len(f.Values) == 0 {
