@@ -77,7 +77,7 @@ func (c *Conn) Client() (*api.Client, error) {
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", rest)
 		}
-		target = "http://localhost"
+		scheme, target = "http", "http://localhost"
 	}
 	token, err := c.token()
 	if err != nil {

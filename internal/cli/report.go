@@ -56,7 +56,8 @@ func (c *Conn) hint(kind failure.Kind, err error) string {
 		return ""
 	}
 	switch {
-	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+	case strings.Contains(text, "server gave HTTP response to HTTPS client"),
+		strings.Contains(text, "does not look like a TLS handshake"):
 		return "The agent speaks HTTP on this port, not HTTPS: use http:// in the address, or unset CTL_HTTP_SSL and CONSUL_HTTP_SSL."
 	case strings.Contains(text, "x509:") || strings.Contains(text, "tls:"):
 		return "The TLS handshake failed: check --ca-file, --client-cert, --client-key and --tls-server-name."

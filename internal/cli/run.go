@@ -92,9 +92,6 @@ func (f *Factory) helpCommand(root *cobra.Command) *cobra.Command {
 // name. It may be called once for a tree.
 func (f *Factory) Run(ctx context.Context, root *cobra.Command, args []string) int {
 	argv.Prepare(root)
-	if args == nil {
-		args = []string{} // nil makes cobra read the process's arguments
-	}
 	if argv.IsCompletion(args) {
 		return f.complete(ctx, root, args)
 	}

@@ -54,7 +54,8 @@ func Rewrite(root *cobra.Command, args []string) []string {
 
 // Arrange moves flags that stand before the command behind it, where cobra
 // looks for them: `--http-addr x kv get k` becomes `kv get --http-addr x k`.
-// args must have been rewritten. Nothing is moved when no command follows.
+// args must have been rewritten. Nothing is moved when no command follows. The
+// result is never nil, which cobra would take for the process's arguments.
 func Arrange(root *cobra.Command, args []string) []string {
 	tokens := classify(root, args)
 	last := -1
@@ -71,7 +72,7 @@ func Arrange(root *cobra.Command, args []string) []string {
 			flags = append(flags, t.text)
 		}
 	}
-	return slices.Concat(path, flags, args[last+1:])
+	return append(append(path, flags...), args[last+1:]...)
 }
 
 // Prepare adds what cobra would only add while executing and what Rewrite must

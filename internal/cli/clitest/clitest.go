@@ -143,7 +143,7 @@ func DoContext(ctx context.Context, build func(*cli.Factory) *cobra.Command, run
 // Case is a row of a table test: a command line and all it must lead to.
 type Case struct {
 	Name    string
-	Args    string // split at blanks
+	Args    string // split at blanks; '' is an empty argument
 	In      string
 	Answers map[string]Answer
 	Code    int
@@ -159,7 +159,7 @@ func Check(t *testing.T, build func(*cli.Factory) *cobra.Command, cases []Case) 
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			agent := NewAgent(t, c.Answers)
-			got := Do(t, build, Run{Args: strings.Fields(c.Args), In: c.In, Agent: agent})
+			got := Do(t, build, Run{Args: split(c.Args), In: c.In, Agent: agent})
 			if got.Code != c.Code {
 				t.Errorf("exit code %d, want %d", got.Code, c.Code)
 			}
@@ -176,4 +176,14 @@ func Check(t *testing.T, build func(*cli.Factory) *cobra.Command, cases []Case) 
 			}
 		})
 	}
+}
+
+func split(line string) []string {
+	args := strings.Fields(line)
+	for i, a := range args {
+		if a == "''" {
+			args[i] = ""
+		}
+	}
+	return args
 }

@@ -1,0 +1,103 @@
+// Package validate holds the command that checks configuration files without
+// starting an agent. The rules are those of package config, the same the agent
+// starts by; texts and exit codes follow Consul's command line.
+package validate
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/spf13/cobra"
+)
+
+type options struct {
+	f          *cli.Factory
+	cliFormat  *cli.Format
+	quiet      bool
+	fileFormat string
+}
+
+// result is the JSON form.
+type result struct {
+	Valid    bool
+	Warnings []string
+	Problems []string
+}
+
+// NewCommand returns `ctl validate`. It talks to no agent.
+func NewCommand(f *cli.Factory) *cobra.Command {
+	o := &options{f: f}
+	cmd := &cobra.Command{
+		Use:   "validate [options] FILE_OR_DIR...",
+		Short: "Check configuration files",
+		Long: `Check configuration files as the agent does when it starts, without starting one.
+Several files and directories are merged in the order given, as the agent would.
+Exits 0 if the configuration is valid, with or without warnings.`,
+		Example: `ctl validate /etc/ctl.d
+ctl validate -quiet server.json && ctl reload`,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
+	}
+	cmd.Flags().BoolVar(&o.quiet, "quiet", false, "print nothing if the configuration is valid")
+	cmd.Flags().StringVar(&o.fileFormat, "config-format", "", "`FORMAT` of every file, whatever its name: hcl or json")
+	o.cliFormat = cli.FormatFlag(cmd)
+	return cmd
+}
+
+func (o *options) run(cmd *cobra.Command, paths []string) error {
+	if len(paths) == 0 {
+		return cli.Usagef(cmd, "Must specify at least one config file or directory")
+	}
+	if o.fileFormat != "" && o.fileFormat != "hcl" && o.fileFormat != "json" {
+		return cli.Usagef(cmd, "-config-format must be hcl or json, not %q", o.fileFormat)
+	}
+	warnings, err := check(paths, o.fileFormat)
+	if o.cliFormat.JSON() {
+		return o.json(warnings, err)
+	}
+	if !o.quiet || err != nil {
+		for _, w := range warnings {
+			fmt.Fprintln(o.f.Streams.Out, w)
+		}
+	}
+	if err != nil {
+		return cli.Failf("Config validation failed: %w", err)
+	}
+	if !o.quiet {
+		fmt.Fprintln(o.f.Streams.Out, "Configuration is valid!")
+	}
+	return nil
+}
+
+func (o *options) json(warnings []config.Warning, err error) error {
+	r := result{Valid: err == nil, Warnings: []string{}, Problems: []string{}}
+	for _, w := range warnings {
+		r.Warnings = append(r.Warnings, w.String())
+	}
+	var problems config.Problems
+	switch {
+	case errors.As(err, &problems):
+		for _, p := range problems {
+			r.Problems = append(r.Problems, p.String())
+		}
+	case err != nil:
+		r.Problems = append(r.Problems, err.Error())
+	}
+	if err := cli.WriteJSON(o.f.Streams.Out, r); err != nil {
+		return err
+	}
+	if err != nil {
+		return cli.ErrReported
+	}
+	return nil
+}
+
+func check(paths []string, format string) ([]config.Warning, error) {
+	sources, warnings, err := config.ReadSources(config.OSFiles{}, paths, format)
+	if err != nil {
+		return warnings, err
+	}
+	_, more, err := config.Load(config.Input{Sources: sources})
+	return append(warnings, more...), err
+}
