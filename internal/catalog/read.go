@@ -63,6 +63,40 @@ func ChecksInState(ws store.WatchSet, tx *store.Txn, status string) ([]*Check, q
 	return matching, res, err
 }
 
+// Instance is an instance of a service and the node it is on.
+type Instance struct {
+	Node    *Node
+	Service *Service
+}
+
+// Instances returns the instances of a service, whose name is compared without
+// case, or of all services for "", in the order of the nodes. The index is that
+// of the nodes and services, whichever changed last.
+func Instances(ws store.WatchSet, tx *store.Txn, service string) ([]Instance, query.Result, error) {
+	res := query.Result{Index: store.MaxIndex(tx, TableNodes, TableServices)}
+	nodes, err := all[Node](ws, tx, TableNodes)
+	if err != nil {
+		return nil, res, err
+	}
+	services, err := all[Service](ws, tx, TableServices)
+	if err != nil {
+		return nil, res, err
+	}
+	byName := make(map[string]*Node, len(nodes))
+	for _, n := range nodes {
+		byName[strings.ToLower(n.Node)] = n
+	}
+	var instances []Instance
+	for _, s := range services {
+		n := byName[strings.ToLower(s.Node)]
+		if n != nil && (service == "" || strings.EqualFold(s.Service, service)) {
+			instances = append(instances, Instance{Node: n, Service: s})
+		}
+	}
+	res.Found = service == "" || len(instances) > 0
+	return instances, res, nil
+}
+
 func watchNode(ws store.WatchSet, tx *store.Txn, name string) (*Node, error) {
 	watch, row, err := tx.FirstWatch(TableNodes, store.IndexID, name)
 	if err != nil {
