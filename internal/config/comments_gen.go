@@ -27,7 +27,7 @@ var comments = map[string]string{
 	"Config.Bootstrap":                        "Lets this server elect itself as the only member of a new cluster. At most one server of a datacenter may have it; prefer bootstrap_expect.",
 	"Config.BootstrapExpect":                  "Number of servers that must have found each other before the first election of a new cluster. Every server must have the same number; 1 means the same as bootstrap.",
 	"Config.ClientAddr":                       "Addresses, separated by spaces, that HTTP and DNS listen on. Empty means none.",
-	"Config.DataDir":                          "Directory of everything this agent keeps. Needed unless -dev; only one agent may use it at a time.",
+	"Config.DataDir":                          "Directory of everything this agent keeps; only one agent may use it at a time. With -dev nothing is kept. Consul refuses to start without it.",
 	"Config.Datacenter":                       "Name of the datacenter this agent is in. It is lower-cased and may have letters, digits, - and _; an underscore is fine here, and only makes the name unfit for certificates.",
 	"Config.DefaultQueryTime":                 "How long a blocking query waits when it names no time.",
 	"Config.DevMode":                          "DevMode says that -dev was given: one server, in memory only.",

@@ -39,8 +39,8 @@ type Config struct {
 	Datacenter string `key:"datacenter" default:"dc1" flag:"datacenter"`
 	// Name of the datacenter that is authoritative for ACLs and the certificate authority.
 	PrimaryDatacenter string `key:"primary_datacenter" derived:"the value of datacenter"`
-	// Directory of everything this agent keeps. Needed unless -dev; only one agent may use it at a time.
-	DataDir string `key:"data_dir" flag:"data-dir"`
+	// Directory of everything this agent keeps; only one agent may use it at a time. With -dev nothing is kept. Consul refuses to start without it.
+	DataDir string `key:"data_dir" derived:"/var/lib/ctl/<node_name> for root, else ctl/<node_name> in the user's data directory" flag:"data-dir"`
 	// Name of this node, unique in its datacenter. Names outside [A-Za-z0-9-] or longer than 63 bytes cannot be looked up by DNS.
 	NodeName string `key:"node_name" derived:"the host name" flag:"node"`
 	// Identity of this node, a UUID that stays the same when name or address change.

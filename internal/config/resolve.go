@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/netaddr"
@@ -13,10 +14,28 @@ import (
 type Machine struct {
 	Addresses netaddr.Host
 	Hostname  func() (string, error) // os.Hostname
+	DataHome  func() (string, error) // directory of the data directories nobody named
 }
 
 // ThisMachine is the machine this process runs on.
-func ThisMachine() Machine { return Machine{Addresses: netaddr.System{}, Hostname: os.Hostname} }
+func ThisMachine() Machine {
+	return Machine{Addresses: netaddr.System{}, Hostname: os.Hostname, DataHome: dataHome}
+}
+
+// dataHome is where agents without a data_dir keep theirs.
+func dataHome() (string, error) {
+	if os.Geteuid() == 0 {
+		return "/var/lib/ctl", nil
+	}
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "ctl"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(home, ".local", "share", "ctl"), nil
+}
 
 // Runtime is a configuration resolved to this machine: names and addresses are
 // concrete and every listener has its place. Nothing in it changes after
@@ -67,6 +86,7 @@ func (c *Config) Resolve(m Machine) (*Runtime, []Warning, error) {
 	out := &findings{}
 	r := resolver{validator: validator{c, out}, host: m.Addresses, rt: &Runtime{Config: c, NodeName: c.NodeName}}
 	r.name(m.Hostname)
+	r.dataDir(m.DataHome)
 	r.expect()
 	r.cluster()
 	r.clients()
@@ -89,6 +109,23 @@ type resolver struct {
 type taken struct {
 	name, key string
 	at        netip.AddrPort
+}
+
+// dataDir gives an agent that names no data_dir one of its own, so that the
+// short command lines of containers and try-outs work.
+func (r *resolver) dataDir(home func() (string, error)) {
+	if r.rt.DataDir != "" || r.rt.DevMode || r.rt.NodeName == "" {
+		return
+	}
+	dir, err := home()
+	if err != nil {
+		r.fail([]string{"data_dir"}, "set data_dir (or -data-dir) to a directory this user may write, or use -dev", "data_dir is not set and this user has no home: %s", err.Error())
+		return
+	}
+	c := *r.rt.Config
+	c.DataDir = filepath.Join(dir, filepath.Base(r.rt.NodeName))
+	r.rt.Config = &c
+	r.warn("data_dir", "data_dir is not set: this agent keeps its data in %s", c.DataDir)
 }
 
 func (r *resolver) name(hostname func() (string, error)) {

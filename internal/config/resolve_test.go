@@ -38,7 +38,7 @@ func (f fakeHost) PublicIPv6() ([]netip.Addr, error) {
 }
 
 func machine(private ...string) Machine {
-	return Machine{Addresses: fakeHost{private}, Hostname: func() (string, error) { return "host7", nil }}
+	return Machine{Addresses: fakeHost{private}, Hostname: func() (string, error) { return "host7", nil }, DataHome: func() (string, error) { return "/home", nil }}
 }
 
 func tcp(list ...string) []Listener {
@@ -192,5 +192,41 @@ func TestRedacted(t *testing.T) {
 	}
 	if got := Default().Redacted()["EncryptKey"]; got != "" {
 		t.Errorf("a key that is not set shows as %v", got)
+	}
+}
+
+func TestAnAgentWithoutDataDirGetsOneOfItsOwn(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		dev        bool
+		want       string
+		warns      bool
+	}{
+		{"named", `{"data_dir":"/d","bind_addr":"127.0.0.2"}`, false, "/d", false},
+		{"not named", `{"bind_addr":"127.0.0.2"}`, false, "/home/host7", true},
+		{"not named, node named", `{"bind_addr":"127.0.0.2","node_name":"n1"}`, false, "/home/n1", true},
+		{"not named, node name like a path", `{"bind_addr":"127.0.0.2","node_name":"../../n1"}`, false, "/home/n1", true},
+		{"dev", `{}`, true, "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, _, err := Load(Input{Dev: c.dev, Sources: []Source{{Name: "a.json", Format: "json", Data: []byte(c.text)}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rt, warnings, err := cfg.Resolve(machine())
+			if err != nil {
+				t.Fatal(err)
+			}
+			warned := false
+			for _, w := range warnings {
+				warned = warned || w.Key == "data_dir"
+			}
+			if rt.DataDir != c.want || warned != c.warns {
+				t.Errorf("data_dir %q, warned %v", rt.DataDir, warned)
+			}
+			if c.want != cfg.DataDir && cfg.DataDir != "" {
+				t.Error("the loaded configuration was changed")
+			}
+		})
 	}
 }

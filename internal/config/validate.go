@@ -104,7 +104,7 @@ func (v validator) expectWarnings() {
 // identity checks where this agent is and what it is called.
 func (v validator) identity() {
 	c := v.c
-	if c.DataDir == "" && !c.DevMode {
+	if c.DataDir == "" && !c.DevMode && c.isSet("data_dir") {
 		v.fail([]string{"data_dir"}, "set data_dir (or -data-dir) to a directory this user may write, or use -dev", "data_dir cannot be empty")
 	}
 	for key, name := range map[string]string{"datacenter": c.Datacenter, "primary_datacenter": c.PrimaryDatacenter} {
