@@ -26,7 +26,12 @@ type admission struct {
 	datacenter string
 	id         string
 
+	// stale (size 1) tells that others have this agent at an address it
+	// no longer has.
+	stale chan struct{}
+
 	mu      sync.RWMutex
+	self    string // gossip address of this agent; empty until it is known
 	cluster string
 	byName  map[string]resident
 	byID    map[string]string // node id to name, of alive members
@@ -47,6 +52,7 @@ func newAdmission(c Config) *admission {
 		datacenter: c.Identity.Datacenter,
 		id:         c.Identity.ID,
 		cluster:    c.Identity.ClusterID,
+		stale:      make(chan struct{}, 1),
 		byName:     make(map[string]resident),
 		byID:       make(map[string]string),
 	}
@@ -81,6 +87,12 @@ func (a *admission) check(m *serf.Member) error {
 	}
 	a.mu.RLock()
 	defer a.mu.RUnlock()
+	if m.Name == a.name && m.Tags[tagID] == a.id && a.self != "" && memberAddr(m) != a.self {
+		select {
+		case a.stale <- struct{}{}:
+		default: // it is already known
+		}
+	}
 	other := m.Tags[tagCluster]
 	if a.kind == LAN && a.cluster != "" && other != "" && other != a.cluster {
 		return fmt.Errorf("member %q refused: it is in cluster %s, this agent in cluster %s: "+
@@ -132,6 +144,13 @@ func (a *admission) observe(kind EventKind, m *serf.Member) {
 			a.byID[id] = m.Name
 		}
 	}
+}
+
+// setSelf tells admission the address of this agent.
+func (a *admission) setSelf(addr string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.self = addr
 }
 
 // setCluster tells admission which cluster this agent is in.

@@ -163,6 +163,9 @@ func (c Config) Validate() error {
 	if c.Identity.Datacenter == "" {
 		return failure.New(failure.Invalid, "datacenter: must not be empty")
 	}
+	if c.Kind == WAN && !c.Identity.Server {
+		return failure.New(failure.Invalid, "the WAN pool is for servers")
+	}
 	for _, a := range []struct{ key, addr string }{{"bind_addr", c.BindAddr}, {"advertise_addr", c.AdvertiseAddr}} {
 		if a.addr != "" && net.ParseIP(a.addr) == nil {
 			return failure.Newf(failure.Invalid, "%s: %q is not an IP address", a.key, a.addr)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/logging"
 )
 
 const (
@@ -84,7 +85,7 @@ func (p *Pool) Join(ctx context.Context, addrs []string) (int, error) {
 		return 0, &JoinError{Failures: r.failures}
 	}
 	for _, f := range r.failures {
-		p.log.Warn("address not joined", "address", f.Addr, "error", f.Err)
+		p.log.Warn("address not joined", logging.KeyAddress, f.Addr, logging.KeyError, f.Err)
 	}
 	return r.joined, nil
 }

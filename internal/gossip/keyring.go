@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/serf/serf"
 
 	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/logging"
 )
 
 // textNoKeyring is what a pool without encryption answers; clients show it.
@@ -44,7 +45,7 @@ func (p *Pool) keyring() (ring *memberlist.Keyring, file string, err error) {
 		case err == nil:
 			if p.cfg.EncryptKey != "" && !slices.Contains(keys, p.cfg.EncryptKey) {
 				p.log.Warn("the key in `encrypt` is not used: the keyring file has other keys and wins",
-					"file", file, "advice", "rotate with the keyring API, or remove the file to start over")
+					logging.KeyFile, file, "advice", "rotate with the keyring API, or remove the file to start over")
 			}
 			ring, err = newKeyring(keys)
 			return ring, file, err

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/logging"
 )
 
 // noisePause is how long a line that repeats with every packet is held back.
@@ -44,7 +46,7 @@ type libraryLog struct {
 
 // newLibraryLog returns the logger for serf and memberlist.
 func newLibraryLog(l *slog.Logger) *log.Logger {
-	return log.New(&libraryLog{next: stdWriter(l), last: make(map[string]time.Time)}, "", 0)
+	return log.New(&libraryLog{next: logging.StdLog(l).Writer(), last: make(map[string]time.Time)}, "", 0)
 }
 
 // Write implements io.Writer: one line a call, as log.Logger does.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/hashicorp/serf/serf"
 
 	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/logging"
 	"github.com/ctl-sh/ctl/internal/signal"
 )
 
@@ -29,6 +31,9 @@ const (
 	// nameReclaim is how soon after a member failed its name may come back
 	// from another address. Admission keeps other nodes from taking it.
 	nameReclaim = time.Millisecond
+	// reassertPause is the time between two attempts to make a new address
+	// known.
+	reassertPause = time.Second
 )
 
 // Pool is this agent's membership in one gossip pool. Build it with [New], run
@@ -44,9 +49,10 @@ type Pool struct {
 	started   atomic.Bool
 	serf      atomic.Pointer[serf.Serf]
 
-	// leaving keeps shutdown away from a Leave in progress: memberlist
-	// panics when it is shut down in the middle. Taken before anything else.
-	leaving sync.Mutex
+	// leaving (size 1) is full during a Leave and a shutdown, which must not
+	// overlap: memberlist panics when it is shut down in the middle. It is
+	// not a mutex so that waiting for it can end, and does in fake time.
+	leaving chan struct{}
 	// tagMu orders changes of tags. Guards tags.
 	tagMu sync.Mutex
 	tags  map[string]string
@@ -77,6 +83,7 @@ func New(cfg Config) (*Pool, error) {
 		events:    make(chan serf.Event, eventBuffer),
 		tags:      cfg.Identity.tags(cfg.Kind),
 		subs:      make(map[*Subscription]struct{}),
+		leaving:   make(chan struct{}, 1),
 	}, nil
 }
 
@@ -94,16 +101,19 @@ func (p *Pool) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	var drain sync.WaitGroup
+	var work sync.WaitGroup
 	drained := make(chan struct{})
-	defer drain.Wait()
-	defer close(drained)
-	drain.Go(func() { p.drain(drained) })
+	defer work.Wait()
+	defer close(drained) // after Shutdown: until then serf may have events
+	work.Go(func() { p.drain(drained) })
 
-	s, err := serf.Create(conf)
+	s, err := p.create(conf)
 	if err != nil {
-		return errors.Join(fmt.Errorf("start %s gossip: %w", p.cfg.Kind, err), p.transport.Shutdown())
+		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	work.Go(func() { p.reassert(ctx, s) })
 	p.serf.Store(s)
 	p.changes.Update(func(n uint64) uint64 { return n + 1 })
 	ready()
@@ -114,9 +124,70 @@ func (p *Pool) Run(ctx context.Context, ready func()) error {
 	case <-s.ShutdownCh():
 		failed = fmt.Errorf("%s gossip stopped by itself", p.cfg.Kind)
 	}
-	p.leaving.Lock()
-	defer p.leaving.Unlock()
+	p.leaving <- struct{}{}
+	defer func() { <-p.leaving }()
 	return errors.Join(failed, s.Shutdown())
+}
+
+// create starts serf and makes sure that it took this agent in.
+func (p *Pool) create(conf *serf.Config) (*serf.Serf, error) {
+	s, err := serf.Create(conf)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s gossip: %w", p.cfg.Kind, err), p.transport.Shutdown())
+	}
+	for _, m := range s.Members() {
+		if m.Name == conf.NodeName {
+			p.admission.setSelf(memberAddr(&m))
+			return s, nil
+		}
+	}
+	// Admission or AllowedCIDRs refused this agent itself; the log has why.
+	return nil, errors.Join(failure.Newf(failure.Invalid,
+		"start %s gossip: this agent's own address or tags are not allowed in the pool "+
+			"(is its address within `serf_%s_allowed_cidrs`?)", p.cfg.Kind, p.cfg.Kind), s.Shutdown())
+}
+
+// reassert makes a new address known. An agent that comes back elsewhere before
+// it was missed is held to its old address until the others notice that nobody
+// answers there; they tell it so at that address only. So it asks, until
+// nobody it asks has the old address.
+func (p *Pool) reassert(ctx context.Context, s *serf.Serf) {
+	for {
+		select {
+		case <-p.admission.stale:
+		case <-ctx.Done():
+			return
+		}
+		p.log.Info("others have an old address of this agent, telling them the new one")
+		select {
+		case <-time.After(reassertPause):
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-p.admission.stale: // forget what was said before asking again
+		default:
+		}
+		if other := p.someMember(s); other != "" {
+			// An exchange with somebody who died meanwhile fails: the next
+			// stale address, or a regular exchange, starts this again.
+			_, _ = s.Join([]string{other}, true)
+		}
+	}
+}
+
+// someMember returns the address of any other alive member, or "".
+func (p *Pool) someMember(s *serf.Serf) string {
+	var alive []string
+	for _, m := range s.Members() {
+		if m.Status == serf.StatusAlive && m.Name != p.cfg.memberName() {
+			alive = append(alive, memberAddr(&m))
+		}
+	}
+	if len(alive) == 0 {
+		return ""
+	}
+	return alive[rand.IntN(len(alive))]
 }
 
 // serfConfig prepares everything serf needs: files, keys, listeners.
@@ -306,10 +377,11 @@ func (p *Pool) Leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.leaving.Lock()
-	defer p.leaving.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
+	select {
+	case p.leaving <- struct{}{}:
+		defer func() { <-p.leaving }()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	switch {
 	case s.State() == serf.SerfShutdown:
@@ -341,7 +413,7 @@ func (p *Pool) ForceLeave(ctx context.Context, name string, prune bool) error {
 			continue
 		}
 		if prune && (m.Status == serf.StatusAlive || m.Status == serf.StatusLeaving) {
-			p.log.Warn("member is not pruned: it is alive; stop it first", "node", name)
+			p.log.Warn("member is not pruned: it is alive; stop it first", logging.KeyNode, name)
 			prune = false
 		}
 		if prune {

@@ -50,13 +50,13 @@ func (b *logBook) String() string {
 }
 
 // inLab runs f in a bubble and gives what gossip leaves behind time to end.
-func inLab(t *testing.T, f func(l *lab)) {
+func inLab(t *testing.T, f func(t *testing.T, l *lab)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		// Runs last: what memberlist started ends with its next timer, and
 		// fake time stops with the test.
 		t.Cleanup(func() { time.Sleep(time.Minute) })
-		f(&lab{t: t})
+		f(t, &lab{t: t})
 	})
 }
 
@@ -76,7 +76,13 @@ func (l *lab) config(n int) gossip.Config {
 // start runs a pool on the lab's network until the test ends.
 func (l *lab) start(c gossip.Config) *agent {
 	l.t.Helper()
-	tr, err := l.net.Listen(fmt.Sprintf("%s:%d", c.BindAddr, c.BindPort))
+	return l.startAt(fmt.Sprintf("%s:%d", c.BindAddr, c.BindPort), c)
+}
+
+// startAt is start at an address of its own.
+func (l *lab) startAt(addr string, c gossip.Config) *agent {
+	l.t.Helper()
+	tr, err := l.net.Listen(addr)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -146,7 +152,7 @@ func await(t *testing.T, d time.Duration, want string, agents ...*agent) time.Du
 }
 
 func TestAgentsJoinAndNoticeAFailure(t *testing.T) {
-	inLab(t, func(l *lab) {
+	inLab(t, func(t *testing.T, l *lab) {
 		a, b, c := l.start(l.config(1)), l.start(l.config(2)), l.start(l.config(3))
 		b.join(a)
 		c.join(a)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/logging"
 	"github.com/ctl-sh/ctl/internal/signal"
 )
 
@@ -145,7 +146,7 @@ func (r *RetryJoin) join(ctx context.Context) error {
 	}
 	r.log.Info("joining pool", "pool", r.pool.Kind().String(), "addresses", strings.Join(addrs, ","))
 	r.publish(JoinProgress{State: JoinTrying})
-	start, pause := time.Now(), firstRetry
+	start, pause := time.Now(), min(firstRetry, r.cfg.Interval)
 	for attempt := 1; ; attempt++ {
 		targets, report := r.pool.resolve(ctx, addrs)
 		report, err := r.attempt(ctx, targets, report)
@@ -163,8 +164,8 @@ func (r *RetryJoin) join(ctx context.Context) error {
 			return failure.Newf(failure.Unavailable, "retry_max exceeded: none of the retry_join addresses could be "+
 				"joined in %s: %w", time.Since(start).Round(time.Second), &JoinError{Failures: report.failures})
 		}
-		wait := jitter(min(pause, r.cfg.Interval))
-		pause *= 2
+		wait := jitter(pause)
+		pause = min(2*pause, r.cfg.Interval)
 		r.report(attempt, report, wait)
 		if err := r.wait(ctx, wait, targets); err != nil {
 			return err
@@ -231,7 +232,7 @@ func (r *RetryJoin) report(attempt int, report joinReport, wait time.Duration) {
 		return
 	}
 	for _, f := range report.failures {
-		r.log.Warn("address not joined", "address", f.Addr, "error", f.Err, "attempt", attempt)
+		r.log.Warn("address not joined", logging.KeyAddress, f.Addr, logging.KeyError, f.Err, "attempt", attempt)
 	}
 	r.log.Warn("nobody joined, trying again", "pool", r.pool.Kind().String(), "attempt", attempt, "next_try_in", next)
 }

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -214,3 +215,12 @@ type remoteConn struct {
 
 // RemoteAddr implements net.Conn.
 func (c remoteConn) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline implements net.Conn. As with TCP, it does not matter here that
+// the other end has closed already.
+func (c remoteConn) SetDeadline(t time.Time) error {
+	if err := c.Conn.SetDeadline(t); !errors.Is(err, io.ErrClosedPipe) {
+		return err
+	}
+	return nil
+}
