@@ -27,7 +27,7 @@ type stopKey struct{}
 type call struct {
 	req      *Request
 	route    *boundRoute
-	path     func() string // percent-encoded
+	path     target
 	rawQuery string
 	hops     uint8
 }
@@ -85,8 +85,7 @@ func (m *Mux) attempt(ctx context.Context, c call) *answer {
 	if err != nil && context.Cause(ctx) == errStopping {
 		err = failure.Wrap(failure.Unavailable, errStopping)
 	}
-	a := answered(c.req, c.route, resp, err)
-	return a
+	return answered(c.req, c.route, resp, err)
 }
 
 func (m *Mux) forward(ctx context.Context, c call) *answer {
@@ -123,7 +122,7 @@ func (m *Mux) forwardTimeout(r *Request) time.Duration {
 func (c call) wire() *WireRequest {
 	return &WireRequest{
 		Method:     c.req.Method,
-		Path:       c.path(),
+		Path:       c.path.escaped(),
 		RawQuery:   c.rawQuery,
 		Header:     headerLines(c.req.Header),
 		Body:       c.req.Body,
@@ -162,7 +161,8 @@ func (m *Mux) serveWire(ctx context.Context, w *WireRequest) (*boundRoute, *answ
 		return nil, text(http.StatusBadRequest, "Invalid URL path: "+err.Error())
 	}
 	u := &url.URL{Path: decoded, RawPath: w.Path, RawQuery: w.RawQuery}
-	found := m.table.find(target{decoded: decoded, raw: w.Path})
+	path := target{decoded: decoded, raw: w.Path}
+	found := m.table.find(path)
 	route, a := m.pick(found, w.Method, u)
 	if a != nil {
 		return nil, a
@@ -180,9 +180,8 @@ func (m *Mux) serveWire(ctx context.Context, w *WireRequest) (*boundRoute, *answ
 		return route, failedAnswer(err)
 	}
 	req.Options.Token = w.Token
-	path := w.Path
 	return route, m.dispatch(ctx, call{
-		req: req, route: route, path: func() string { return path }, rawQuery: w.RawQuery, hops: max(w.Hops, 1),
+		req: req, route: route, path: path, rawQuery: w.RawQuery, hops: max(w.Hops, 1),
 	})
 }
 

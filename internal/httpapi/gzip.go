@@ -67,21 +67,25 @@ type streamGzip struct{ *gzip.Writer }
 
 func newStreamGzip(w io.Writer) *streamGzip { return &streamGzip{gzip.NewWriter(w)} }
 
-// acceptsGzip reports whether the client asked for gzip by name or by "*", and
-// did not weigh it zero.
+// acceptsGzip reports whether the client asked for gzip, by name or else by
+// "*", and did not weigh it zero.
 func acceptsGzip(h http.Header) bool {
+	anything := false
 	for _, v := range h["Accept-Encoding"] {
 		if v == "gzip" {
 			return true
 		}
 		for coding := range strings.SplitSeq(v, ",") {
 			name, params, _ := strings.Cut(coding, ";")
-			if name = strings.TrimSpace(name); strings.EqualFold(name, "gzip") || name == "*" {
+			switch name = strings.TrimSpace(name); {
+			case strings.EqualFold(name, "gzip"):
 				return weight(params) > 0
+			case name == "*":
+				anything = weight(params) > 0
 			}
 		}
 	}
-	return false
+	return anything
 }
 
 func weight(params string) float64 {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -62,4 +63,11 @@ func run(t testing.TB, part func(context.Context, func()) error) (stop func()) {
 	}
 	t.Cleanup(stop)
 	return stop
+}
+
+func writeFile(t testing.TB, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }

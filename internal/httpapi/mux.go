@@ -239,7 +239,8 @@ func (m *Mux) edge(w http.ResponseWriter, r *http.Request) (*boundRoute, *answer
 	if !m.cfg.AllowUnprintable && !printable(r.URL.Path) {
 		return nil, text(http.StatusBadRequest, "Invalid URL path: it has unprintable characters")
 	}
-	found := m.table.find(target{decoded: r.URL.Path, raw: r.URL.RawPath})
+	path := target{decoded: r.URL.Path, raw: r.URL.RawPath}
+	found := m.table.find(path)
 	route, a := m.pick(found, r.Method, r.URL)
 	if a != nil {
 		return route, a
@@ -254,7 +255,7 @@ func (m *Mux) edge(w http.ResponseWriter, r *http.Request) (*boundRoute, *answer
 	if a := m.readBody(w, r, route, req); a != nil {
 		return route, a
 	}
-	return route, m.dispatch(r.Context(), call{req: req, route: route, path: r.URL.EscapedPath, rawQuery: r.URL.RawQuery})
+	return route, m.dispatch(r.Context(), call{req: req, route: route, path: path, rawQuery: r.URL.RawQuery})
 }
 
 // pick turns what the table found into a route, or into the answer for a path

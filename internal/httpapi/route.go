@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"strings"
 )
@@ -181,15 +182,48 @@ func parsePattern(pattern string) (*endpoint, error) {
 // target is a request's path: decoded once, and as it came where that differs.
 type target struct {
 	decoded string
-	raw     string // "" when the decoded path escapes to what came
+	raw     string // "" when the usual escapes of decoded are what came
 }
 
-// asCame returns the path with the escapes the client sent.
+// asCame returns a path in which slashes and dots are literal that came so.
 func (p target) asCame() string {
 	if p.raw != "" {
 		return p.raw
 	}
 	return p.decoded
+}
+
+// escaped returns the path as it may stand in a URL. Escapes that came are
+// kept, what should have been escaped is.
+func (p target) escaped() string {
+	if p.raw == "" {
+		return (&url.URL{Path: p.decoded}).EscapedPath()
+	}
+	const hex = "0123456789ABCDEF"
+	var b []byte // nil while nothing had to be escaped
+	for i := range len(p.raw) {
+		c := p.raw[i]
+		switch {
+		case !pathByte(c):
+			if b == nil {
+				b = append(make([]byte, 0, len(p.raw)+16), p.raw[:i]...)
+			}
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		case b != nil:
+			b = append(b, c)
+		}
+	}
+	if b == nil {
+		return p.raw
+	}
+	return string(b)
+}
+
+// pathByte reports whether c stands for itself in a URL's path, or begins an
+// escape. Source: RFC 3986, pchar.
+func pathByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+		strings.IndexByte("-._~!$&'()*+,;=:@/%", c) >= 0
 }
 
 // match is what find found: an endpoint and the wildcard's value, or a path to
@@ -205,15 +239,17 @@ func (t *table) find(p target) match {
 	if e != nil && e.raw {
 		// Only a slash that came as a slash is Consul's to clean away.
 		if strings.HasPrefix(value, "/") && strings.HasPrefix(p.asCame(), e.prefix+"/") {
-			return match{redirect: e.prefix + strings.TrimLeft(p.asCame()[len(e.prefix):], "/")}
+			return match{redirect: e.prefix + strings.TrimLeft(p.escaped()[len(e.prefix):], "/")}
 		}
 		return match{endpoint: e, value: value}
 	}
-	if cleaned, ok := clean(p.asCame()); ok {
-		return match{redirect: cleaned}
+	if !tidy(p.asCame()) {
+		if cleaned := clean(p.escaped()); cleaned != p.escaped() {
+			return match{redirect: cleaned}
+		}
 	}
 	if e == nil && len(t.prefixes[p.decoded+"/"]) > 0 {
-		return match{redirect: p.asCame() + "/"}
+		return match{redirect: p.escaped() + "/"}
 	}
 	return match{endpoint: e, value: value}
 }
@@ -240,15 +276,18 @@ func (t *table) lookup(p string) (found *endpoint, value string) {
 	return found, value
 }
 
-// clean returns p without empty and dot segments, and whether p had any. Only
-// literal ones count; percent-encoded dots and slashes are names.
-func clean(p string) (string, bool) {
-	if !strings.Contains(p, "//") && !strings.Contains(p, "/.") || !strings.HasPrefix(p, "/") {
-		return "", false
+// tidy reports whether p certainly has no empty and no dot segments.
+func tidy(p string) bool { return !strings.Contains(p, "//") && !strings.Contains(p, "/.") }
+
+// clean returns p without empty and dot segments. Only literal ones count;
+// percent-encoded dots and slashes are names.
+func clean(p string) string {
+	if !strings.HasPrefix(p, "/") {
+		return p
 	}
 	c := path.Clean(p)
 	if strings.HasSuffix(p, "/") && c != "/" {
 		c += "/"
 	}
-	return c, c != p
+	return c
 }

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -83,6 +82,7 @@ func (s *HTTPServer) Run(ctx context.Context, ready func()) error {
 	defer stop()
 	requests, cancel := context.WithCancel(context.WithValue(context.Background(), stopKey{}, stopping))
 	defer cancel()
+	var conns sync.WaitGroup
 	hs := &http.Server{
 		Handler:           s.cfg.Handler,
 		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
@@ -90,6 +90,15 @@ func (s *HTTPServer) Run(ctx context.Context, ready func()) error {
 		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew: // before the connection's goroutine starts
+				conns.Add(1)
+			case http.StateClosed, http.StateHijacked: // when it ends
+				conns.Done()
+			default:
+			}
+		},
 	}
 	failed := make(chan error, len(s.cfg.Listeners))
 	var serving sync.WaitGroup
@@ -108,19 +117,31 @@ func (s *HTTPServer) Run(ctx context.Context, ready func()) error {
 	stop()
 	s.drain(hs, cancel)
 	serving.Wait()
+	conns.Wait()
 	s.farewell.wait()
 	return err
 }
 
-// drain ends hs gently, then not.
+// answerTime is how long requests that were cancelled have to say so.
+const answerTime = time.Second
+
+// drain ends hs gently, then firmly, then not at all gently.
 func (s *HTTPServer) drain(hs *http.Server, cancel context.CancelFunc) {
-	ctx, done := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
-	defer done()
-	if err := hs.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
-		s.cfg.Logger.Warn("requests did not end in time, cutting them off", "timeout", s.cfg.DrainTimeout)
+	if shutdown(hs, s.cfg.DrainTimeout) {
+		return
 	}
+	s.cfg.Logger.Warn("requests did not end in time, cancelling them", "timeout", s.cfg.DrainTimeout)
 	cancel()
-	_ = hs.Close() // Shutdown has reported what there was to report
+	if !shutdown(hs, answerTime) {
+		_ = hs.Close() // the connections' own errors are nobody's concern
+	}
+}
+
+// shutdown reports whether every connection became idle within d.
+func shutdown(hs *http.Server, d time.Duration) bool {
+	ctx, done := context.WithTimeout(context.Background(), d)
+	defer done()
+	return hs.Shutdown(ctx) == nil
 }
 
 // limitedListener refuses connections over the limit with an answer.

@@ -57,7 +57,7 @@ func (a *answer) each(set func(key, value string)) {
 	if a.allow != "" {
 		set("Allow", a.allow)
 	}
-	if a.failed {
+	if a.contentType == textType { // texts may repeat what the client sent
 		set("X-Content-Type-Options", "nosniff")
 	}
 }
