@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -31,9 +28,6 @@ const (
 	// nameReclaim is how soon after a member failed its name may come back
 	// from another address. Admission keeps other nodes from taking it.
 	nameReclaim = time.Millisecond
-	// reassertPause is the time between two attempts to make a new address
-	// known.
-	reassertPause = time.Second
 )
 
 // Pool is this agent's membership in one gossip pool. Build it with [New], run
@@ -147,49 +141,6 @@ func (p *Pool) create(conf *serf.Config) (*serf.Serf, error) {
 			"(is its address within `serf_%s_allowed_cidrs`?)", p.cfg.Kind, p.cfg.Kind), s.Shutdown())
 }
 
-// reassert makes a new address known. An agent that comes back elsewhere before
-// it was missed is held to its old address until the others notice that nobody
-// answers there; they tell it so at that address only. So it asks, until
-// nobody it asks has the old address.
-func (p *Pool) reassert(ctx context.Context, s *serf.Serf) {
-	for {
-		select {
-		case <-p.admission.stale:
-		case <-ctx.Done():
-			return
-		}
-		p.log.Info("others have an old address of this agent, telling them the new one")
-		select {
-		case <-time.After(reassertPause):
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case <-p.admission.stale: // forget what was said before asking again
-		default:
-		}
-		if other := p.someMember(s); other != "" {
-			// An exchange with somebody who died meanwhile fails: the next
-			// stale address, or a regular exchange, starts this again.
-			_, _ = s.Join([]string{other}, true)
-		}
-	}
-}
-
-// someMember returns the address of any other alive member, or "".
-func (p *Pool) someMember(s *serf.Serf) string {
-	var alive []string
-	for _, m := range s.Members() {
-		if m.Status == serf.StatusAlive && m.Name != p.cfg.memberName() {
-			alive = append(alive, memberAddr(&m))
-		}
-	}
-	if len(alive) == 0 {
-		return ""
-	}
-	return alive[rand.IntN(len(alive))]
-}
-
 // serfConfig prepares everything serf needs: files, keys, listeners.
 func (p *Pool) serfConfig() (*serf.Config, error) {
 	ring, ringFile, err := p.keyring()
@@ -262,44 +213,6 @@ func (p *Pool) advertisePort() int {
 		return t.GetAutoBindPort()
 	}
 	return p.cfg.BindPort
-}
-
-// listen opens the transport.
-func (p *Pool) listen() (memberlist.Transport, error) {
-	if p.cfg.Transport != nil {
-		return p.cfg.Transport, nil
-	}
-	t, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{
-		BindAddrs: []string{p.cfg.BindAddr},
-		BindPort:  p.cfg.BindPort,
-		Logger:    newLibraryLog(p.log),
-	})
-	if err == nil {
-		return &netTransport{NetTransport: t}, nil
-	}
-	addr := net.JoinHostPort(p.cfg.BindAddr, strconv.Itoa(p.cfg.BindPort))
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, failure.Newf(failure.Invalid, "gossip address %s is in use: stop the other process, "+
-			"or change `bind_addr` or `ports.serf_%s`", addr, p.cfg.Kind)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, failure.Newf(failure.Invalid, "gossip address %s is not an address of this machine: "+
-			"correct `bind_addr`", addr)
-	default:
-		return nil, fmt.Errorf("listen on gossip address %s: %w", addr, err)
-	}
-}
-
-// netTransport is memberlist's transport on real sockets, with a dial that ends
-// with its context.
-type netTransport struct {
-	*memberlist.NetTransport
-}
-
-// DialContext opens a stream to addr.
-func (netTransport) DialContext(ctx context.Context, addr string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", addr)
 }
 
 // running returns serf, or an Unavailable error before Run is ready.
