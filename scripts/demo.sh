@@ -36,7 +36,7 @@ trap 'exit 143' TERM
 
 for name in "${agents[@]}"; do
   mkdir -p "$dir/$name"
-  "$ctl" agent -config-dir "configs/cluster/$name" -data-dir "$dir/$name" >"$dir/$name.out" 2>&1 &
+  "$ctl" agent -config-dir "configs/cluster/$name" -data-dir "$dir/$name/data" -log-file "$dir/$name/log/" >"$dir/$name.out" 2>&1 &
   pids+=($!)
 done
 
