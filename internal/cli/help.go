@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -19,7 +20,7 @@ func writeHelp(w io.Writer, cmd *cobra.Command) {
 	if about == "" {
 		about = cmd.Short + "."
 	}
-	fmt.Fprintln(w, strings.TrimSpace(about))
+	fmt.Fprintln(w, wrap(about, helpWidth))
 	if cmd.HasExample() {
 		fmt.Fprintf(w, "\nExamples:\n%s\n", indent(cmd.Example))
 	}
@@ -77,6 +78,33 @@ func FlagGroups(cmd *cobra.Command) []FlagGroup {
 		}
 	}
 	return used
+}
+
+// wrap breaks the paragraphs of text, which empty lines separate, into lines of
+// at most width characters where words allow it.
+func wrap(text string, width int) string {
+	var b strings.Builder
+	for i, paragraph := range strings.Split(strings.TrimSpace(text), "\n\n") {
+		if i > 0 {
+			b.WriteString("\n\n")
+		}
+		column := 0
+		for _, word := range strings.Fields(paragraph) {
+			n := utf8.RuneCountInString(word)
+			switch {
+			case column == 0:
+			case column+1+n > width:
+				b.WriteByte('\n')
+				column = 0
+			default:
+				b.WriteByte(' ')
+				column++
+			}
+			b.WriteString(word)
+			column += n
+		}
+	}
+	return b.String()
 }
 
 func indent(text string) string {

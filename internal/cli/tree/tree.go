@@ -15,6 +15,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/cli/monitor"
 	"github.com/ctl-sh/ctl/internal/cli/operator"
 	"github.com/ctl-sh/ctl/internal/cli/reload"
+	"github.com/ctl-sh/ctl/internal/cli/validate"
 	"github.com/ctl-sh/ctl/internal/cli/version"
 	"github.com/spf13/cobra"
 )
@@ -36,6 +37,7 @@ members of a cluster find each other by gossip, elect a leader and keep keys.`,
 		monitor.NewCommand(f),
 		operator.NewCommand(f),
 		reload.NewCommand(f),
+		validate.NewCommand(f),
 	)
 	root.Example = `ctl agent -dev                 # a server to try things with
 ctl members

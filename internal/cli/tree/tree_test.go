@@ -1,0 +1,243 @@
+package tree
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/cli/argv"
+	"github.com/ctl-sh/ctl/internal/iostreams"
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func newTree() *cobra.Command {
+	streams, _, _ := iostreams.Test("")
+	root := New(&cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }})
+	argv.Prepare(root)
+	return root
+}
+
+// commands returns every command of the tree that is not hidden.
+func commands(root *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{root}
+	for _, c := range root.Commands() {
+		if !c.Hidden {
+			all = append(all, commands(c)...)
+		}
+	}
+	return all
+}
+
+// TestCommands holds the names of all commands: scripts know them.
+func TestCommands(t *testing.T) {
+	var got []string
+	for _, c := range commands(newTree()) {
+		got = append(got, c.CommandPath())
+	}
+	slices.Sort(got)
+	want := strings.Split(strings.TrimSpace(`
+ctl
+ctl catalog
+ctl catalog datacenters
+ctl catalog nodes
+ctl completion
+ctl completion bash
+ctl completion fish
+ctl completion powershell
+ctl completion zsh
+ctl force-leave
+ctl help
+ctl info
+ctl join
+ctl keygen
+ctl kv
+ctl kv delete
+ctl kv export
+ctl kv get
+ctl kv import
+ctl kv put
+ctl leave
+ctl members
+ctl monitor
+ctl operator
+ctl operator autopilot
+ctl operator autopilot get-config
+ctl operator autopilot set-config
+ctl operator autopilot state
+ctl operator raft
+ctl operator raft list-peers
+ctl operator raft remove-peer
+ctl operator raft transfer-leader
+ctl reload
+ctl validate
+ctl version`), "\n")
+	if d := cmp.Diff(got, want); d != "" {
+		t.Errorf("commands (- got, + want):\n%s", d)
+	}
+}
+
+// TestHelp checks what every help text must have, and its width.
+func TestHelp(t *testing.T) {
+	for _, c := range commands(newTree()) {
+		t.Run(c.CommandPath(), func(t *testing.T) {
+			if c.Short == "" || strings.HasSuffix(c.Short, ".") {
+				t.Errorf("short description %q", c.Short)
+			}
+			if !c.HasSubCommands() && c.Parent().Name() != "completion" && c.Name() != "help" && !c.HasExample() {
+				t.Error("no example")
+			}
+			streams, out, _ := iostreams.Test("")
+			f := &cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }}
+			args := append(strings.Fields(c.CommandPath())[1:], "-h")
+			if code := f.Run(t.Context(), New(f), args); code != 0 {
+				t.Errorf("-h exits %d", code)
+			}
+			for line := range strings.Lines(out.String()) {
+				if len(line) >= 80+len("\n") {
+					t.Errorf("line of %d characters: %s", len(line)-1, line)
+				}
+			}
+		})
+	}
+}
+
+// TestExamplesAreUnderstood parses the flags of every command line that the
+// help texts show.
+func TestExamplesAreUnderstood(t *testing.T) {
+	for _, c := range commands(newTree()) {
+		for line := range strings.Lines(c.Example) {
+			for _, part := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune("|<>()&#\n", r) }) {
+				words := strings.Fields(strings.ReplaceAll(part, `"`, ""))
+				if len(words) < 2 || words[0] != "ctl" || words[1] == "agent" {
+					continue
+				}
+				t.Run(part, func(t *testing.T) { understood(t, words[1:]) })
+			}
+		}
+	}
+}
+
+// TestConsulCommandLines parses command lines as users of Consul write them.
+func TestConsulCommandLines(t *testing.T) {
+	for _, line := range []string{
+		"members",
+		"members -detailed",
+		"members -status=alive -wan",
+		"members -http-addr=127.0.0.1:8500 -token=abc",
+		"kv put foo bar",
+		"kv put -cas -modify-index=844 redis/config/connections 10",
+		"kv put -acquire -session=abc lock @file",
+		"kv put -base64 -flags=42 foo aGk=",
+		"kv put foo -",
+		"kv get -detailed redis/config/minconns",
+		"kv get -recurse -separator=: redis",
+		"kv get -keys redis/config",
+		"kv get --datacenter=dc2 --stale foo",
+		"kv delete -recurse foo",
+		"kv export vault/",
+		"kv import @values.json",
+		"kv import -prefix=sub/ -",
+		"join -wan 10.0.0.1",
+		"leave -token abc",
+		"force-leave -prune node1",
+		"force-leave node1 -prune -wan",
+		"info -http-addr unix:///run/consul.sock",
+		"monitor -log-level=debug -log-json",
+		"operator raft list-peers -stale=true",
+		"operator raft remove-peer -address=127.0.0.1:8300",
+		"operator raft remove-peer -id=x",
+		"operator raft transfer-leader -id=x",
+		"operator autopilot get-config -stale",
+		"operator autopilot set-config -cleanup-dead-servers=false -last-contact-threshold=1s",
+		"operator autopilot state -format=pretty",
+		"catalog nodes -service=redis -near=_agent -node-meta=a=b",
+		"catalog datacenters -ca-file=ca.pem -client-cert=c.pem -client-key=k.pem -tls-server-name=x",
+		"validate -quiet /etc/consul.d",
+		"version -format=json",
+		"reload -token-file=f",
+		"kv get -namespace=default -partition=default foo",
+	} {
+		t.Run(line, func(t *testing.T) { understood(t, strings.Fields(line)) })
+	}
+}
+
+func understood(t *testing.T, args []string) {
+	t.Helper()
+	root := newTree()
+	cmd, rest := argv.Descend(root, argv.Arrange(root, argv.Rewrite(root, args)))
+	if cmd.HasSubCommands() {
+		t.Fatalf("%q leads to %q only", args, cmd.CommandPath())
+	}
+	if err := cmd.ParseFlags(rest); err != nil {
+		t.Errorf("%q: %v", args, err)
+	}
+}
+
+// TestFlagNamesMeanTheSame checks what argv relies on to read flags in front of
+// a command: whether a flag takes a value does not depend on the command.
+func TestFlagNamesMeanTheSame(t *testing.T) {
+	value := map[string]string{}
+	for _, c := range commands(newTree()) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			kind := "takes a value"
+			if f.NoOptDefVal != "" {
+				kind = "takes none"
+			}
+			if was, ok := value[f.Name]; ok && was != kind {
+				t.Errorf("--%s of %q %s, elsewhere it %s", f.Name, c.CommandPath(), kind, was)
+			}
+			value[f.Name] = kind
+		})
+	}
+}
+
+func TestFreeTails(t *testing.T) {
+	var got []string
+	for _, c := range commands(newTree()) {
+		if argv.HasFreeTail(c) {
+			got = append(got, c.CommandPath())
+		}
+	}
+	if d := cmp.Diff(got, []string{"ctl kv put"}); d != "" {
+		t.Errorf("commands with a free tail (- got, + want):\n%s", d)
+	}
+}
+
+// TestEveryListingHasJSON names the commands that print results but have no
+// --format, so that a new one is decided about.
+func TestEveryListingHasJSON(t *testing.T) {
+	var without []string
+	for _, c := range commands(newTree()) {
+		if c.HasSubCommands() || c.Flags().Lookup("format") != nil {
+			continue
+		}
+		without = append(without, strings.TrimPrefix(c.CommandPath(), "ctl "))
+	}
+	slices.Sort(without)
+	want := []string{
+		"completion bash", "completion fish", "completion powershell", "completion zsh", "force-leave", "help", "join",
+		"keygen", "kv delete", "kv export", "kv import", "kv put", "leave", "monitor", "operator autopilot set-config",
+		"operator raft remove-peer", "operator raft transfer-leader", "reload",
+	}
+	if d := cmp.Diff(without, want); d != "" {
+		t.Errorf("commands without --format (- got, + want):\n%s", d)
+	}
+}
+
+func TestAgentCommandIsHandedIn(t *testing.T) {
+	streams, _, _ := iostreams.Test("")
+	f := &cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }}
+	ran := []string{}
+	f.Agent = func(*cli.Factory) *cobra.Command {
+		cmd := &cobra.Command{Use: "agent", RunE: func(_ *cobra.Command, args []string) error { ran = args; return nil }}
+		cmd.Flags().StringArray("config-dir", nil, "")
+		cmd.Flags().Bool("dev", false, "")
+		return cmd
+	}
+	if code := Main(t.Context(), f, []string{"agent", "-dev", "-config-dir", "-x", "y"}); code != 0 || !slices.Equal(ran, []string{"y"}) {
+		t.Errorf("exit code %d, ran with %q", code, ran)
+	}
+}

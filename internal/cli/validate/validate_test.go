@@ -1,0 +1,66 @@
+package validate
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ctl-sh/ctl/internal/cli/clitest"
+)
+
+func TestValidate(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"good.json":  `{"data_dir": "/tmp/ctl", "server": true, "bootstrap": true}`,
+		"warns.json": `{"data_dir": "/tmp/ctl", "datacenter": "consul_cluster"}`,
+		"bad.json":   `{"data_dir": "/tmp/ctl", "servr": true}`,
+		"good.txt":   `data_dir = "/tmp/ctl"`,
+		"dir/a.json": `{"data_dir": "/tmp/ctl"}`,
+		"dir/b.hcl":  `node_name = "n1"`,
+	} {
+		p := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name     string
+		args     string // @ stands for the directory
+		code     int
+		out, err string // parts; @ stands for the directory
+		quiet    bool   // nothing on standard output
+	}{
+		{"valid", "@/good.json", 0, "Configuration is valid!\n", "", false},
+		{"valid and quiet", "-quiet @/good.json", 0, "", "", true},
+		{"directory of both formats", "@/dir", 0, "Configuration is valid!\n", "", false},
+		{"warnings come first", "@/warns.json", 0, "@/warns.json:1:", "", false},
+		{"warnings and quiet", "-quiet @/warns.json", 0, "", "", true},
+		{"unknown key", "@/bad.json", 1, "", "Config validation failed: @/bad.json:1:", true},
+		{"nearest key", "@/bad.json", 1, "", `did you mean "server"?`, true},
+		{"JSON", "-format json @/bad.json", 1, `"Valid": false`, "", false},
+		{"JSON, valid", "-format json @/good.json", 0, "\"Valid\": true,\n    \"Warnings\": [", "", false},
+		{"unknown extension", "@/good.txt", 1, "", "unknown extension", true},
+		{"format given", "-config-format hcl @/good.txt", 0, "Configuration is valid!\n", "", false},
+		{"unknown format", "-config-format yaml @/good.txt", 1, "", `-config-format must be hcl or json, not "yaml"`, true},
+		{"missing file", "@/nope.json", 1, "", "Config validation failed: @/nope.json: cannot be read", true},
+		{"no argument", "", 1, "", "Must specify at least one config file or directory\n", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			here := func(s string) string { return strings.ReplaceAll(s, "@", filepath.ToSlash(dir)) }
+			got := clitest.Do(t, NewCommand, clitest.Run{Args: append([]string{"validate"}, strings.Fields(here(c.args))...)})
+			if got.Code != c.code {
+				t.Errorf("exit code %d, want %d", got.Code, c.code)
+			}
+			if !strings.Contains(got.Out, here(c.out)) || (c.quiet && got.Out != "") {
+				t.Errorf("standard output %q, want %q", got.Out, here(c.out))
+			}
+			if !strings.Contains(got.Err, here(c.err)) || (c.err == "") != (got.Err == "") {
+				t.Errorf("standard error %q, want %q", got.Err, here(c.err))
+			}
+		})
+	}
+}
