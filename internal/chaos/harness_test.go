@@ -168,17 +168,20 @@ func TestServersUnderFaults(t *testing.T) {
 func TestFindsPlantedFaults(t *testing.T) {
 	tests := []struct {
 		fault    string
-		only     []Act
+		seed     uint64
 		promises []string // any of them
 	}{
-		{plant.StaleRead, []Act{Transfer, Kill}, []string{PromiseLinearizable}},
-		{plant.EarlyAck, []Act{Kill}, []string{PromiseAcknowledged, PromiseLinearizable, PromiseRecover}},
-		{plant.LostWakeup, []Act{Transfer, Kill}, []string{PromiseWake}},
+		{plant.StaleRead, 1, []string{PromiseLinearizable}},
+		// Seed 2 begins with killing all servers at an acknowledgement. A log
+		// that lost entries may also be noticed by its mark, and then nobody
+		// may vote: not serving again is finding it, too.
+		{plant.EarlyAck, 2, []string{PromiseAcknowledged, PromiseRecover}},
+		{plant.LostWakeup, 1, []string{PromiseWake}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.fault, func(t *testing.T) {
 			report := realRun(t, "planted", func(c *Config) {
-				c.Seed, c.Duration, c.Only = 1, 90*time.Second, tt.only
+				c.Seed, c.Duration, c.Only = tt.seed, 90*time.Second, []Act{Kill}
 				c.Env = []string{"CTL_PLANT=" + tt.fault}
 			})
 			if !slices.ContainsFunc(report.Violations, func(v Violation) bool { return slices.Contains(tt.promises, v.Promise) }) {

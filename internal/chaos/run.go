@@ -190,7 +190,7 @@ func (r *run) round(ctx context.Context, number int) error {
 	stop := rd.start(ctx, r.cluster, r.clock, r.Workers, r.Seed, r.Pace)
 	defer stop()
 	pause(ctx, fault.Before)
-	hit, err := r.inflict(ctx, fault)
+	hit, err := r.inflict(ctx, fault, rd)
 	if err != nil {
 		return fmt.Errorf("round %d, %v: %w", number, fault, err)
 	}
@@ -238,7 +238,7 @@ func (r *run) count(rd *round, fault Fault) {
 
 // finish reads the round's final state and checks its history and ledger.
 func (r *run) finish(ctx context.Context, rd *round) {
-	reader := &client{cluster: r.cluster, id: r.cluster.Len() * r.Workers, clock: r.clock}
+	reader := &client{cluster: r.cluster, id: r.cluster.Len() * (r.Workers + 1), clock: r.clock}
 	for i := range r.cluster.Len() {
 		reader.server = i
 		if op, ok := reader.list(ctx, rd.prefix(), Default); ok {
@@ -318,14 +318,18 @@ func (r *run) checkWatchers(ctx context.Context) {
 }
 
 // inflict does a fault, waits, ends it, and returns the servers it hit.
-func (r *run) inflict(ctx context.Context, f Fault) ([]int, error) {
+func (r *run) inflict(ctx context.Context, f Fault, rd *round) ([]int, error) {
 	hit, err := r.targets(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	switch f.Act {
 	case Kill:
-		r.cluster.Kill(hit...)
+		if f.AtAck {
+			rd.atAck(ctx, r.cluster, r.clock, r.cluster.Len()*r.Workers+hit[0], func() { r.cluster.Kill(hit...) })
+		} else {
+			r.cluster.Kill(hit...)
+		}
 		pause(ctx, f.Hold)
 		for _, i := range hit {
 			if err := r.cluster.Start(i); err != nil {

@@ -37,10 +37,18 @@ type Fault struct {
 	Before time.Duration // undisturbed load first
 	Hold   time.Duration // from the fault to its end
 	Pick   int           // which of the followers, counted from the leader
+	// AtAck strikes at the very moment a write is acknowledged, with no other
+	// write under way that would flush it along: the moment at which a write
+	// that was acknowledged too early is lost.
+	AtAck bool
 }
 
 func (f Fault) String() string {
-	return fmt.Sprintf("%s %s for %v", f.Act, f.Target, f.Hold)
+	s := fmt.Sprintf("%s %s for %v", f.Act, f.Target, f.Hold)
+	if f.AtAck {
+		s += " at an acknowledgement"
+	}
+	return s
 }
 
 // Schedule yields an endless sequence of faults that depends on the seed only.
@@ -99,6 +107,7 @@ func (s *Schedule) Next() Fault {
 				Before: 300*time.Millisecond + upTo(s.rand, 500*time.Millisecond),
 				Hold:   w.min + upTo(s.rand, w.max-w.min),
 				Pick:   s.rand.IntN(1 << 16),
+				AtAck:  s.rand.IntN(2) == 0 && w.act == Kill,
 			}
 		}
 	}

@@ -15,6 +15,9 @@ type round struct {
 	keys    []string
 	history *History
 	ledger  *Ledger
+	// hush is held for reading during each operation: whoever holds it for
+	// writing has the cluster to itself.
+	hush sync.RWMutex
 }
 
 const keysPerRound = 5
@@ -45,7 +48,9 @@ type worker struct {
 // so that nothing of a round goes on after it.
 func (w *worker) run(ctx context.Context, stop <-chan struct{}) {
 	for {
+		w.round.hush.RLock()
 		w.one(ctx)
+		w.round.hush.RUnlock()
 		timer := time.NewTimer(time.Duration(w.rand.Int64N(int64(2*w.pace) + 1)))
 		select {
 		case <-stop:
@@ -89,14 +94,31 @@ func (w *worker) value() string {
 	return fmt.Sprintf("%d.%d.%d", w.round.number, w.id, w.seq)
 }
 
-// append writes to a key that is never written again and remembers it if it was
-// acknowledged.
-func (w *worker) append(ctx context.Context) {
+// append writes to a key that is never written again, remembers it if it was
+// acknowledged, and reports whether it was.
+func (w *worker) append(ctx context.Context) bool {
 	value := w.value()
 	key := w.round.ledgerPrefix() + value
-	if op := w.put(ctx, key, value); op.Outcome == Done && op.Swapped {
+	op := w.put(ctx, key, value)
+	acknowledged := op.Outcome == Done && op.Swapped
+	if acknowledged {
 		w.round.ledger.Acknowledge(w.round.number, key, value)
 	}
+	return acknowledged
+}
+
+// atAck calls strike at the moment at which a write is acknowledged, while no
+// other operation is under way. Without an acknowledgement it calls it as well.
+func (r *round) atAck(ctx context.Context, c *Cluster, clock func() time.Duration, id int, strike func()) {
+	r.hush.Lock()
+	defer r.hush.Unlock()
+	w := &worker{client: &client{cluster: c, id: id, server: id % c.Len(), clock: clock}, round: r}
+	for range 3 {
+		if w.append(ctx) {
+			break
+		}
+	}
+	strike()
 }
 
 func (w *worker) read(ctx context.Context, key string, mode Mode) {
