@@ -3,9 +3,11 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/failure"
@@ -81,11 +83,27 @@ func (m *Mux) attempt(ctx context.Context, c call) *answer {
 	if w != Local && !m.cfg.Dispatcher.Here(w, dc) {
 		return m.forward(ctx, c)
 	}
-	resp, err := c.route.Handle(ctx, c.req)
+	resp, err := m.handle(ctx, c)
 	if err != nil && context.Cause(ctx) == errStopping {
 		err = failure.Wrap(failure.Unavailable, errStopping)
 	}
 	return answered(c.req, c.route, resp, err)
+}
+
+// handle runs the handler. A panic is an error of ours that concerns this
+// request only; what it did before is not known.
+func (m *Mux) handle(ctx context.Context, c call) (resp *Response, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.log.Error("handler panicked", "method", c.req.Method, "path", c.req.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			kind := failure.Internal
+			if c.req.Method != http.MethodGet {
+				kind = failure.OutcomeUnknown
+			}
+			resp, err = nil, failure.Newf(kind, "handler panicked: %v", p)
+		}
+	}()
+	return c.route.Handle(ctx, c.req)
 }
 
 func (m *Mux) forward(ctx context.Context, c call) *answer {
@@ -145,6 +163,7 @@ func (m *Mux) ServeWire(ctx context.Context, w *WireRequest) *WireResponse {
 	if route != nil {
 		route.observe.Observe(a.status, time.Since(begun))
 	}
+	m.logRequest(ctx, w.Method, w.Path, w.RemoteAddr, a, begun)
 	if a.stream != nil {
 		a = text(http.StatusNotImplemented, "a stream is only answered by the agent that was asked")
 	}

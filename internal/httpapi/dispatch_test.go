@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -301,6 +303,39 @@ func TestEncodingErrorIsAnAnswer(t *testing.T) {
 		if w := ask(m, "GET", url, ""); w.Code != 500 || !strings.Contains(w.Body.String(), "encode answer") {
 			t.Errorf("%s: %d %s", url, w.Code, w.Body)
 		}
+	}
+}
+
+func TestPanicIsOneRequestsError(t *testing.T) {
+	var logged bytes.Buffer
+	boom := func(context.Context, *Request) (*Response, error) { panic("boom") }
+	m := newMux(t, Config{
+		Routes: []Route{{Method: "GET", Pattern: "/v1/x", Handle: boom}, {Method: "PUT", Pattern: "/v1/x", Handle: boom}},
+		Logger: slog.New(slog.NewTextHandler(&logged, nil)),
+	})
+	if w := ask(m, "GET", "/v1/x", ""); w.Code != 500 || w.Header().Get("X-Ctl-Outcome") != "" {
+		t.Errorf("read: %d %v", w.Code, w.Header())
+	}
+	if w := ask(m, "PUT", "/v1/x", ""); w.Code != 503 || w.Header().Get("X-Ctl-Outcome") != "unknown" {
+		t.Errorf("write: %d %v", w.Code, w.Header())
+	}
+	if got := logged.String(); !strings.Contains(got, "dispatch_test.go") {
+		t.Errorf("the log does not name the place: %s", got)
+	}
+}
+
+func TestTokensAreNotLogged(t *testing.T) {
+	var logged bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	routes := sampleRoutes()
+	m := newMux(t, Config{Routes: routes, Logger: log})
+	m = newMux(t, Config{Routes: routes, Logger: log, Dispatcher: nowhere{m}})
+	r := httptest.NewRequest("GET", "/v1/fail/plain?token=secret-q", nil)
+	r.Header.Set("X-Consul-Token", "secret-h")
+	m.ServeHTTP(httptest.NewRecorder(), r)
+	got := logged.String()
+	if strings.Contains(got, "secret") || !strings.Contains(got, "disk gone") || strings.Count(got, "request finished") != 2 {
+		t.Errorf("logged %s", got)
 	}
 }
 

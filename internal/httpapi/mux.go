@@ -194,11 +194,11 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	route, a := m.edge(w, r)
+	m.logRequest(r.Context(), r.Method, r.URL.Path, r.RemoteAddr, a, begun)
 	m.write(w, r, a)
 	if route != nil {
 		route.observe.Observe(a.status, time.Since(begun))
 	}
-	m.logRequest(r, a, begun)
 }
 
 func (m *Mux) mounted(path string) http.Handler {
@@ -214,23 +214,24 @@ func (m *Mux) mounted(path string) http.Handler {
 	return m.cfg.Mounts[best]
 }
 
-// logRequest never logs the query: it may hold a token.
-func (m *Mux) logRequest(r *http.Request, a *answer, begun time.Time) {
+// logRequest logs an answer before it is sent, faults of ours as errors. It is
+// never given the query, which may hold a token.
+func (m *Mux) logRequest(ctx context.Context, method, path, from string, a *answer, begun time.Time) {
 	level := slog.LevelDebug
-	if a.status >= http.StatusInternalServerError && a.failed && a.kind == failure.Internal {
+	if a.failed && a.kind == failure.Internal {
 		level = slog.LevelError
 	}
-	if !m.log.Enabled(r.Context(), level) {
+	if !m.log.Enabled(ctx, level) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("from", r.RemoteAddr),
+		slog.String("method", method), slog.String("path", path), slog.String("from", from),
 		slog.Int("status", a.status), slog.Duration("latency", time.Since(begun)),
 	}
 	if a.failed {
 		attrs = append(attrs, slog.String("error", string(a.body)))
 	}
-	m.log.LogAttrs(r.Context(), level, "request finished", attrs...)
+	m.log.LogAttrs(ctx, level, "request finished", attrs...)
 }
 
 // edge answers a request at the agent that was asked. The route is nil when

@@ -1,6 +1,9 @@
 package rpc
 
-import "github.com/tinylib/msgp/msgp"
+import (
+	"github.com/tinylib/msgp/msgp"
+	"google.golang.org/grpc/mem"
+)
 
 // note is the message of this package's tests, with the methods msgp would
 // have generated.
@@ -37,3 +40,5 @@ func (n *note) UnmarshalMsg(b []byte) ([]byte, error) {
 }
 
 func (n *note) Msgsize() int { return 32 + len(n.Body) }
+
+func sliceOf(b []byte) mem.BufferSlice { return mem.BufferSlice{mem.SliceBuffer(b)} }
