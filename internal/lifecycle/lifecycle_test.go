@@ -29,11 +29,11 @@ func (j *journal) note(e Event) {
 // steady is a part that is ready after startup and stops after teardown.
 func steady(name string, startup, teardown time.Duration) Part {
 	return Part{Name: name, Run: func(ctx context.Context, ready func()) error {
-		time.Sleep(startup)
+		<-time.After(startup)
 		ready()
 		ready() // more than once is allowed
 		<-ctx.Done()
-		time.Sleep(teardown)
+		<-time.After(teardown)
 		return ctx.Err()
 	}}
 }

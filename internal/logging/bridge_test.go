@@ -2,11 +2,7 @@ package logging
 
 import (
 	"errors"
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -128,33 +124,5 @@ func TestHCLogBelowTheLevelIsNotRendered(t *testing.T) {
 func TestHCLogOverAForeignHandler(t *testing.T) {
 	if got := HCLog(slog.New(slog.DiscardHandler)).Named("raft").Name(); got != "raft" {
 		t.Errorf("name %q, want raft", got)
-	}
-}
-
-// hclog has one home.
-func TestNobodyElseImportsHCLog(t *testing.T) {
-	root := "../.."
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
-			return err
-		}
-		dir := filepath.ToSlash(filepath.Dir(path))
-		if strings.HasSuffix(dir, "internal/logging") {
-			return nil
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		if err != nil {
-			return nil //nolint:nilerr // not this test's business
-		}
-		for _, i := range f.Imports {
-			blank := i.Name != nil && i.Name.Name == "_" // pins a version, uses nothing
-			if !blank && i.Path.Value == `"github.com/hashicorp/go-hclog"` {
-				t.Errorf("%s imports go-hclog; use logging.HCLog", path)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
