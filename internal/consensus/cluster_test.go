@@ -36,6 +36,7 @@ type cluster struct {
 	net     *consensustest.Network
 	servers map[string]*server
 	logger  *slog.Logger
+	prepare func(*server) // called before a server runs; may be nil
 }
 
 func newCluster(t testing.TB) *cluster {
@@ -73,6 +74,9 @@ func (c *cluster) tryStart(id string, change ...func(*consensus.Config)) (*serve
 	if s.Node, err = consensus.New(cfg); err != nil {
 		return nil, err
 	}
+	if c.prepare != nil {
+		c.prepare(s)
+	}
 	c.net.Serve(id, s.Node)
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
@@ -104,6 +108,12 @@ func (c *cluster) stopAll() {
 func three(t testing.TB, change ...func(*consensus.Config)) *cluster {
 	t.Helper()
 	c := newCluster(t)
+	bootstrap3(t, c, change...)
+	return c
+}
+
+func bootstrap3(t testing.TB, c *cluster, change ...func(*consensus.Config)) {
+	t.Helper()
 	var list []consensus.Server
 	for i := range 3 {
 		id := fmt.Sprint("s", i+1)
@@ -115,7 +125,6 @@ func three(t testing.TB, change ...func(*consensus.Config)) *cluster {
 			t.Fatal(err)
 		}
 	}
-	return c
 }
 
 // leader waits for a server that leads and is ready, other than those named.
@@ -368,8 +377,8 @@ func TestSnapshotCatchesUp(t *testing.T) {
 		if err := l.Snapshot(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if first, _ := firstIndex(l); first < 40 {
-			t.Fatalf("the log still begins at %d", first)
+		if index := lastSnapshot(l); index < 40 {
+			t.Fatalf("the snapshot covers %d", index)
 		}
 		want := l.machine.Commands()
 		c.net.Isolate(away.id, false)
@@ -377,11 +386,9 @@ func TestSnapshotCatchesUp(t *testing.T) {
 	})
 }
 
-func firstIndex(s *server) (uint64, string) {
-	st := s.Stats()
-	var last uint64
-	fmt.Sscan(st["last_snapshot_index"], &last)
-	return last, st["state"]
+func lastSnapshot(s *server) (index uint64) {
+	fmt.Sscan(s.Stats()["last_snapshot_index"], &index)
+	return index
 }
 
 func TestStats(t *testing.T) {
@@ -430,7 +437,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// A log in memory is cut without being asked.
+// A log in memory is cut without being asked, and a peer that comes later still
+// gets what was in it.
 func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
@@ -441,12 +449,23 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		c.leader()
 		for range 20 {
-			s.apply(t, string(make([]byte, 1<<20)))
+			_, _, _ = s.Apply(t.Context(), append([]byte{'!'}, make([]byte, 1<<20)...)) // the machine keeps none of it
 		}
 		time.Sleep(3 * time.Second)
-		if index, _ := firstIndex(s); index == 0 {
+		if index := lastSnapshot(s); index == 0 {
 			t.Error("20 MiB of log and no snapshot")
 		}
+		for range 600 { // further than the trailing entries reach
+			s.apply(t, "x")
+		}
+		if err := s.Snapshot(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.start("s2")
+		if err := s.AddVoter(t.Context(), "s2", "s2"); err != nil {
+			t.Fatal(err)
+		}
+		c.servers["s2"].mustSee(t, s.machine.Commands()...)
 	})
 }
 

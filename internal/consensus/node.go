@@ -53,6 +53,8 @@ type Node struct {
 
 	// trustLeadership is a fault for tests: the leader believes itself.
 	trustLeadership bool
+	// wrapLogs lets tests stand in front of the log.
+	wrapLogs func(raft.LogStore) raft.LogStore
 }
 
 // running is what exists only while Run does.
@@ -123,6 +125,9 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 
 // start brings up raft over store.
 func (n *Node) start(store *storage) (*running, error) {
+	if n.wrapLogs != nil {
+		store.logs = n.wrapLogs(store.logs)
+	}
 	r := &running{
 		machine: &machine{StateMachine: n.cfg.Machine},
 		store:   store, dog: newWatchdog(store),
@@ -209,20 +214,19 @@ func (n *Node) stop(r *running, cancel context.CancelFunc) error {
 func (n *Node) keepHouse(ctx context.Context, r *running) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
+	owed := false // a snapshot
 	for {
 		select {
 		case <-t.C:
 		case <-r.store.again:
-			n.snapshotNow(ctx, r)
+			owed = true
 		case <-ctx.Done():
 			return
 		}
 		n.syncMark(r)
 		n.reviewProbation(r)
-		if m := r.store.memory; m != nil {
-			if entries, bytes := m.Size(); entries > memoryEntries || bytes > memoryBytes {
-				n.snapshotNow(ctx, r)
-			}
+		if owed || r.store.wantsSnapshot(r.raft) {
+			owed = !n.snapshotNow(ctx, r)
 		}
 		if r.stalled() == n.leadership.Get().IsLeader {
 			poke(r.changed)
@@ -239,11 +243,13 @@ func (n *Node) syncMark(r *running) {
 	}
 }
 
-func (n *Node) snapshotNow(ctx context.Context, r *running) {
+// snapshotNow reports whether it took one.
+func (n *Node) snapshotNow(ctx context.Context, r *running) bool {
 	err := awaitThen(ctx, r.abandoned, r.raft.Snapshot(), func() {})
 	if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && ctx.Err() == nil {
 		n.log.Warn("could not take a snapshot", logging.KeyError, err)
 	}
+	return err == nil
 }
 
 // reviewProbation lets this server vote again once it has what it had: the log

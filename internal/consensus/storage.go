@@ -121,6 +121,22 @@ func (s *storage) close() error {
 	return s.disk.Close()
 }
 
+// wantsSnapshot says whether a log in memory has grown too large, or a peer has
+// come that may need a snapshot, of which a server alone keeps none.
+func (s *storage) wantsSnapshot(r *raft.Raft) bool {
+	if s.memory == nil {
+		return false
+	}
+	if entries, bytes := s.memory.Size(); entries > memoryEntries || bytes > memoryBytes {
+		return true
+	}
+	if first, _ := s.memory.FirstIndex(); first <= 1 || len(r.GetConfiguration().Configuration().Servers) < 2 {
+		return false
+	}
+	kept, err := s.snaps.List()
+	return err == nil && len(kept) == 0
+}
+
 // poke wakes whoever reads ch, a channel of size one, without waiting.
 func poke(ch chan<- struct{}) {
 	select {
