@@ -7,9 +7,12 @@ import (
 	"os"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/cli/agent"
 	"github.com/ctl-sh/ctl/internal/cli/tree"
 )
 
 func main() {
-	os.Exit(tree.Main(context.Background(), cli.NewFactory(), os.Args[1:]))
+	f := cli.NewFactory()
+	f.Agent = agent.NewCommand
+	os.Exit(tree.Main(context.Background(), f, os.Args[1:]))
 }

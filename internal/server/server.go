@@ -19,6 +19,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/catalog"
 	"github.com/ctl-sh/ctl/internal/codec"
 	"github.com/ctl-sh/ctl/internal/consensus"
+	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/fsm"
 	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/httpapi"
@@ -26,6 +27,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/leader"
 	"github.com/ctl-sh/ctl/internal/lifecycle"
 	"github.com/ctl-sh/ctl/internal/logging"
+	"github.com/ctl-sh/ctl/internal/operatorapi"
 	"github.com/ctl-sh/ctl/internal/query"
 	"github.com/ctl-sh/ctl/internal/rpc"
 	"github.com/ctl-sh/ctl/internal/signal"
@@ -125,7 +127,7 @@ func (s *Server) newBootstrapper() *bootstrapper {
 		hasState: s.node.HasState, bootstrap: s.node.Bootstrap,
 		servers: func() ([]gossip.Server, <-chan struct{}) {
 			_, changed := s.cfg.LAN.Changes().Watch()
-			return s.servers(), changed
+			return s.Servers(), changed
 		},
 		ask: func(ctx context.Context, addr string, req *bootstrapAsk) (*bootstrapAnswer, error) {
 			return rpc.Call(ctx, s.cfg.Pool, addr, methodBootstrap, req)
@@ -136,7 +138,7 @@ func (s *Server) newBootstrapper() *bootstrapper {
 func (s *Server) newSupervisor() *supervisor {
 	v := &supervisor{
 		id: s.cfg.NodeID, dc: s.cfg.Datacenter, initial: s.cfg.Autopilot, db: s.db,
-		log: s.log, servers: s.servers, apply: s.Apply,
+		log: s.log, servers: s.Servers, apply: s.Apply,
 		progress: func(ctx context.Context, server gossip.Server) (*progress, error) {
 			if server.ID == s.cfg.NodeID {
 				return s.progress(), nil
@@ -295,6 +297,15 @@ func (s *Server) leader() (id, addr string, ready bool) {
 	return l.LeaderID, l.LeaderAddr, !l.IsLeader || l.Ready
 }
 
+// Health returns how autopilot sees the cluster. It fails with
+// failure.NoLeader on a server that does not lead.
+func (s *Server) Health(context.Context) (operatorapi.Health, error) {
+	if l := s.node.Leadership().Get(); !l.IsLeader || s.node.Raft() == nil {
+		return operatorapi.Health{}, failure.New(failure.NoLeader, failure.TextNoLeader)
+	}
+	return s.supervisor.health(), nil
+}
+
 // Peers returns the addresses, host:port, of the servers in the Raft
 // configuration, sorted.
 func (s *Server) Peers() []string {
@@ -344,8 +355,8 @@ func (s *Server) members() ([]gossip.Member, <-chan struct{}) {
 	return s.cfg.LAN.Members(), changed
 }
 
-// servers returns the servers among the LAN members.
-func (s *Server) servers() []gossip.Server {
+// Servers returns the servers among the LAN members.
+func (s *Server) Servers() []gossip.Server {
 	var out []gossip.Server
 	for _, m := range s.cfg.LAN.Members() {
 		if server, ok := gossip.ServerOf(m); ok {
@@ -414,7 +425,7 @@ func (s *Server) floodWAN(ctx context.Context, ready func()) error {
 				in[net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port)))] = true
 			}
 		}
-		for _, server := range s.servers() {
+		for _, server := range s.Servers() {
 			if server.Status != gossip.StatusAlive || server.WANAddr == "" || in[server.WANAddr] || server.ID == s.cfg.NodeID {
 				continue
 			}

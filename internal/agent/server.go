@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/ctl-sh/ctl/internal/authz"
+	"github.com/ctl-sh/ctl/internal/catalog/catalogapi"
+	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/ctl-sh/ctl/internal/httpapi"
+	"github.com/ctl-sh/ctl/internal/kv/kvapi"
+	"github.com/ctl-sh/ctl/internal/leader"
+	"github.com/ctl-sh/ctl/internal/lifecycle"
+	"github.com/ctl-sh/ctl/internal/logging"
+	"github.com/ctl-sh/ctl/internal/operatorapi"
+	"github.com/ctl-sh/ctl/internal/rpc"
+	"github.com/ctl-sh/ctl/internal/server"
+	"github.com/ctl-sh/ctl/internal/statusapi"
+)
+
+// serverRole is the backend of an agent that is a server.
+type serverRole struct {
+	httpapi.Dispatcher
+	*server.Server
+	agent *Agent
+	port  *rpc.Mux
+	kv    *kvapi.API
+}
+
+// newServer puts the server role together on the cluster port ln.
+func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) {
+	log := a.log.With(logging.KeyComponent, "agent.server")
+	port, err := rpc.NewMux(rpc.MuxConfig{
+		Listener: ln, Logger: log, Advertise: net.TCPAddrFromAddrPort(rt.RPC.Advertise), Dial: dialer(rt),
+		HandshakeTimeout: rt.Limits.RPCHandshakeTimeout, MaxConnsPerClient: rt.Limits.RPCMaxConnsPerClient,
+		Metrics: rpc.MuxMetrics{Accepted: a.metrics.Counter("rpc.accept_conn"), Raft: a.metrics.Counter("rpc.raft_handoff")},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the cluster port: %w", err)
+	}
+	calls := rpc.DefaultServerConfig()
+	calls.MaxRequestBytes, calls.Logger = maxRequestBytes(rt), log
+	calls.Metrics = rpc.ServerMetrics{Requests: a.metrics.Counter("rpc.request"), Errors: a.metrics.Counter("rpc.request_error")}
+	r := &serverRole{agent: a, port: port, kv: &kvapi.API{Authz: authz.Open{}, MaxValueBytes: int64(rt.Limits.KVMaxValueSize)}}
+	r.Server, err = server.New(server.Config{
+		NodeID: a.id, NodeName: rt.NodeName, Datacenter: rt.Datacenter, Advertise: rt.RPC.Advertise.String(),
+		Bootstrap: rt.Expect == 1, BootstrapExpect: rt.Expect,
+		LAN: a.lan, WAN: a.wan, Mux: port, RPC: calls, Pool: a.pool,
+		Raft: raftSettings(rt), Autopilot: autopilotSettings(rt),
+		DefaultWait: rt.DefaultQueryTime, MaxWait: rt.MaxQueryTime,
+		Serve: func(ctx context.Context, req *httpapi.WireRequest) *httpapi.WireResponse {
+			return a.mux.ServeWire(ctx, req)
+		},
+		Duties: func(s *server.Server) []leader.Duty {
+			return []leader.Duty{r.kv.Reaper(s.DB(), s.Applied)}
+		},
+		Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.kv.Reader, r.kv.Applier = r.Reader(), r.Server
+	r.Dispatcher = r.Server.Dispatcher()
+	return r, nil
+}
+
+// parts implements backend.
+func (r *serverRole) parts() (port, cluster []lifecycle.Part) { return r.Parts() }
+
+// leave implements backend.
+func (r *serverRole) leave(ctx context.Context) error { return r.Leave(ctx) }
+
+// stats implements backend.
+func (r *serverRole) stats() map[string]map[string]string { return r.Stats() }
+
+// reload implements backend.
+func (r *serverRole) reload(rt *config.Runtime) error {
+	if err := r.Raft().Reload(raftReloadable(rt)); err != nil {
+		return err
+	}
+	r.port.SetMaxConnsPerClient(rt.Limits.RPCMaxConnsPerClient)
+	return nil
+}
+
+// routes implements backend.
+func (r *serverRole) routes() []httpapi.Route {
+	dc := r.agent.rt.Load().Datacenter
+	return nounRoutes(r.kv,
+		&catalogapi.API{Reader: r.Reader(), Authz: authz.Open{}, Datacenters: func() []string { return []string{dc} }},
+		&statusapi.API{Cluster: r.Server},
+		&operatorapi.API{
+			Raft: r.Raft(), Reader: r.Reader(), Applier: r.Server, Authz: authz.Open{},
+			Servers: r.Servers, Health: r.Health,
+		})
+}
+
+// nounRoutes lists the routes that run at servers, in no order.
+func nounRoutes(kv *kvapi.API, catalog *catalogapi.API, status *statusapi.API, operator *operatorapi.API) []httpapi.Route {
+	var all []httpapi.Route
+	for _, routes := range [][]httpapi.Route{kv.Routes(), catalog.Routes(), status.Routes(), operator.Routes()} {
+		all = append(all, routes...)
+	}
+	return all
+}

@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/ctl-sh/ctl/internal/autopilot"
+	"github.com/ctl-sh/ctl/internal/buildinfo"
+	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/ctl-sh/ctl/internal/consensus"
+	"github.com/ctl-sh/ctl/internal/gossip"
+)
+
+// The functions of this file turn the configuration into each part's own
+// settings; nothing else reads it.
+
+// identity is what this agent says about itself in gossip.
+func identity(rt *config.Runtime, id string) gossip.Identity {
+	ident := gossip.Identity{
+		ID: id, Datacenter: rt.Datacenter, Build: buildinfo.ConsulCompat + ":ctl" + buildinfo.Get().Version,
+		Server: rt.Server, ReconnectTimeout: rt.AdvertiseReconnectTimeout,
+	}
+	if !rt.Server {
+		return ident
+	}
+	ident.RPCPort = int(rt.RPC.Advertise.Port())
+	ident.Bootstrap = rt.Expect == 1
+	if !ident.Bootstrap {
+		ident.Expect = rt.Expect
+	}
+	if rt.SerfWAN.IsValid() {
+		ident.WANJoinPort = int(rt.SerfWAN.Advertise.Port())
+	}
+	return ident
+}
+
+// lanPool is the pool of this datacenter.
+func lanPool(rt *config.Runtime, id string, log *slog.Logger) (*gossip.Pool, error) {
+	c := gossip.DefaultConfig(gossip.LAN)
+	g := rt.GossipLAN
+	c.Timing = gossip.Timing{
+		GossipNodes: g.Nodes, GossipInterval: g.Interval, ProbeInterval: g.ProbeInterval, ProbeTimeout: g.ProbeTimeout,
+		SuspicionMult: g.SuspicionMult, RetransmitMult: g.RetransmitMult,
+	}
+	c.ReconnectTimeout = rt.ReconnectTimeout
+	return pool(c, rt, id, rt.SerfLAN, rt.SerfLANAllowedCIDRs, log)
+}
+
+// wanPool is the pool of the servers of all datacenters, nil where its port is
+// off.
+func wanPool(rt *config.Runtime, id string, log *slog.Logger) (*gossip.Pool, error) {
+	if !rt.Server || !rt.SerfWAN.IsValid() {
+		return nil, nil
+	}
+	c := gossip.DefaultConfig(gossip.WAN)
+	g := rt.GossipWAN
+	c.Timing = gossip.Timing{
+		GossipNodes: g.Nodes, GossipInterval: g.Interval, ProbeInterval: g.ProbeInterval, ProbeTimeout: g.ProbeTimeout,
+		SuspicionMult: g.SuspicionMult, RetransmitMult: g.RetransmitMult,
+	}
+	c.ReconnectTimeout = rt.ReconnectTimeoutWAN
+	return pool(c, rt, id, rt.SerfWAN, rt.SerfWANAllowedCIDRs, log)
+}
+
+func pool(c gossip.Config, rt *config.Runtime, id string, at config.Endpoint, cidrs []string, log *slog.Logger) (*gossip.Pool, error) {
+	c.NodeName, c.Identity = rt.NodeName, identity(rt, id)
+	c.BindAddr, c.BindPort = at.Bind.Addr().String(), int(at.Bind.Port())
+	c.AdvertiseAddr, c.AdvertisePort = at.Advertise.Addr().String(), int(at.Advertise.Port())
+	for _, cidr := range cidrs {
+		p, err := netip.ParsePrefix(cidr)
+		if err != nil {
+			return nil, fmt.Errorf("allowed network %q of the %s pool: %w", cidr, c.Kind, err)
+		}
+		c.AllowedCIDRs = append(c.AllowedCIDRs, p)
+	}
+	if !rt.DevMode {
+		c.Dir = rt.DataDir
+	}
+	c.RejoinAfterLeave = rt.RejoinAfterLeave
+	c.EncryptKey, c.DisableKeyringFile = rt.Encrypt, rt.DisableKeyringFile || rt.DevMode
+	c.VerifyIncoming, c.VerifyOutgoing = rt.EncryptVerifyIncoming, rt.EncryptVerifyOutgoing
+	c.Logger = log
+	return gossip.New(c)
+}
+
+// raftSettings are those of consensus, but for what the server fills in.
+func raftSettings(rt *config.Runtime) consensus.Config {
+	c := consensus.DefaultConfig()
+	c.Reloadable = raftReloadable(rt)
+	c.LeaderLease = c.Reloadable.HeartbeatTimeout
+	c.PreVoteDisabled = rt.RaftPrevoteDisabled
+	c.SegmentBytes = rt.RaftLogStore.WAL.SegmentSizeMB << 20
+	// The agent that was asked does the waiting for a leader.
+	c.HoldTimeout = holdStep
+	if !rt.DevMode {
+		c.Dir = rt.DataDir + "/raft"
+	}
+	if rt.Expect == 1 && len(rt.RetryJoin) == 0 {
+		// Nobody could give back what a damaged disk took.
+		c.OnDamage = consensus.Refuse
+	}
+	return c
+}
+
+// holdStep is how long one attempt at a linearizable read waits for a leader;
+// requests are attempted again until performance.rpc_hold_timeout.
+const holdStep = 250 * time.Millisecond
+
+// raftReloadable scales Raft's timers by the multiplier.
+func raftReloadable(rt *config.Runtime) consensus.Reloadable {
+	r := consensus.DefaultConfig().Reloadable
+	factor := time.Duration(rt.Performance.RaftMultiplier)
+	r.HeartbeatTimeout *= factor
+	r.ElectionTimeout *= factor
+	r.SnapshotInterval = rt.RaftSnapshotInterval
+	r.SnapshotThreshold = uint64(rt.RaftSnapshotThreshold)
+	r.TrailingLogs = uint64(rt.RaftTrailingLogs)
+	return r
+}
+
+// autopilotSettings are the first settings of a new cluster.
+func autopilotSettings(rt *config.Runtime) autopilot.Config {
+	a := rt.Autopilot
+	return autopilot.Config{
+		CleanupDeadServers: a.CleanupDeadServers, LastContactThreshold: a.LastContactThreshold,
+		MaxTrailingLogs: uint64(a.MaxTrailingLogs), MinQuorum: uint(a.MinQuorum),
+		ServerStabilizationTime: a.ServerStabilizationTime,
+	}
+}
