@@ -58,8 +58,17 @@ func (f *Factory) connect(cmd *cobra.Command, server bool) *Conn {
 }
 
 // Client returns the HTTP client. It does not connect yet; it fails where a
-// setting is not understood or a file it names cannot be read.
+// setting is not understood or a file it names cannot be read. The error is
+// ready to be shown.
 func (c *Conn) Client() (*api.Client, error) {
+	client, err := c.open()
+	if err != nil {
+		return nil, Failf("Error connecting to the agent: %w", err)
+	}
+	return client, nil
+}
+
+func (c *Conn) open() (*api.Client, error) {
 	c.f.conn = c
 	c.values = readSettings(c.flags, c.f.LookupEnv)
 	scheme, rest, err := c.splitAddress()

@@ -33,6 +33,14 @@ func Group(name, short string, commands ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// NoArguments is the check of commands that take options only.
+func NoArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
+	}
+	return nil
+}
+
 // Root returns the command at the top of the tree. version is what -v and
 // --version run. Without a known command nothing is done and the exit code is
 // 127.

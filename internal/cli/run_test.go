@@ -24,7 +24,7 @@ func demo(f *cli.Factory) *cobra.Command {
 	put := &cobra.Command{Use: "put [options] KEY", Short: "Put", Example: "ctl demo put k", RunE: func(cmd *cobra.Command, args []string) error {
 		client, err := conn.Client()
 		if err != nil {
-			return cli.Failf("Error connecting to the agent: %w", err)
+			return err
 		}
 		if _, err := client.KV().Put(&api.KVPair{Key: "k"}, conn.Write(cmd.Context())); err != nil {
 			return cli.Failf("Error! Failed writing data: %w", err)

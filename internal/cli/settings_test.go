@@ -233,7 +233,7 @@ func TestTLSServerIsVerified(t *testing.T) {
 		t.Errorf("a certificate nobody vouches for: %v", err)
 	}
 	_, err = testConn(t, map[string]string{"CTL_CACERT": "/nonexistent"}).Client()
-	if err == nil || !strings.HasPrefix(err.Error(), "TLS settings: ") {
+	if err == nil || !strings.HasPrefix(err.Error(), "Error connecting to the agent: TLS settings: ") {
 		t.Errorf("a missing CA file: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ package catalog
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,13 +34,11 @@ func newDatacenters(f *cli.Factory) *cobra.Command {
 		Long:  "List the known datacenters, one a line, the nearest first.",
 		Example: `ctl catalog datacenters
 ctl catalog datacenters -format json`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-			}
+		Args: cli.NoArguments,
+		RunE: func(*cobra.Command, []string) error {
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			names, err := client.Catalog().Datacenters()
 			if err != nil {
@@ -81,7 +80,8 @@ func newNodes(f *cli.Factory) *cobra.Command {
 ctl catalog nodes -detailed
 ctl catalog nodes -node-meta rack=r1 -node-meta disk=ssd
 ctl catalog nodes -format json`,
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
+		Args: cli.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.detailed, "detailed", false, "show whole ids, tagged addresses and metadata")
@@ -94,15 +94,12 @@ ctl catalog nodes -format json`,
 	return cmd
 }
 
-func (o *nodesOptions) run(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-	}
+func (o *nodesOptions) run(ctx context.Context) error {
 	client, err := o.conn.Client()
 	if err != nil {
-		return cli.Failf("Error connecting to the agent: %w", err)
+		return err
 	}
-	query := o.conn.Query(cmd.Context())
+	query := o.conn.Query(ctx)
 	query.Near, query.Filter = o.near, o.filter
 	if len(o.meta) > 0 {
 		query.NodeMeta = map[string]string{}

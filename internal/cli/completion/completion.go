@@ -30,10 +30,8 @@ ctl completion powershell | Out-String | Invoke-Expression`
 		cmd.AddCommand(&cobra.Command{
 			Use:   shell,
 			Short: "Write the completion script for " + shell,
-			RunE: func(cmd *cobra.Command, args []string) error {
-				if len(args) > 0 {
-					return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-				}
+			Args:  cli.NoArguments,
+			RunE: func(cmd *cobra.Command, _ []string) error {
 				return scripts[shell](cmd.Root(), f.Streams.Out)
 			},
 		})

@@ -25,13 +25,11 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 		Long:  "Show the agent's version, role, leader, Raft and gossip numbers.",
 		Example: `ctl info
 ctl info -format json`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-			}
+		Args: cli.NoArguments,
+		RunE: func(*cobra.Command, []string) error {
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			self, err := client.Agent().Self()
 			if err != nil {

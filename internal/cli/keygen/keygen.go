@@ -22,10 +22,8 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 configuration of every agent. The key is printed and kept nowhere.`,
 		Example: `ctl keygen
 ctl agent -encrypt "$(ctl keygen)" -config-dir /etc/ctl.d`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-			}
+		Args: cli.NoArguments,
+		RunE: func(*cobra.Command, []string) error {
 			key := make([]byte, KeyBytes)
 			rand.Read(key) // never fails: it ends the process instead
 			_, err := fmt.Fprintln(f.Streams.Out, base64.StdEncoding.EncodeToString(key))

@@ -53,7 +53,7 @@ func (o *deleteOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	client, err := o.conn.Client()
 	if err != nil {
-		return cli.Failf("Error connecting to the agent: %w", err)
+		return err
 	}
 	kv, write := client.KV(), o.conn.Write(cmd.Context())
 	success := "Success! Deleted key: %s\n"

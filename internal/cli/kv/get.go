@@ -57,7 +57,7 @@ func (o *getOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	client, err := o.conn.Client()
 	if err != nil {
-		return cli.Failf("Error connecting to the agent: %w", err)
+		return err
 	}
 	query := o.conn.Query(cmd.Context())
 	out := bufio.NewWriter(o.f.Streams.Out)

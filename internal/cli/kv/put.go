@@ -57,7 +57,7 @@ func (o *putOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	client, err := o.conn.Client()
 	if err != nil {
-		return cli.Failf("Error connecting to the agent: %w", err)
+		return err
 	}
 	kv, write := client.KV(), o.conn.Write(cmd.Context())
 	switch {

@@ -36,7 +36,7 @@ ctl kv export config/ > config.json`,
 			}
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			entries, _, err := client.KV().List(prefix, conn.Query(cmd.Context()))
 			if err != nil {
@@ -94,7 +94,7 @@ func (o *importOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	client, err := o.conn.Client()
 	if err != nil {
-		return cli.Failf("Error connecting to the agent: %w", err)
+		return err
 	}
 	for i, p := range pairs {
 		if _, err := client.KV().Put(p, o.conn.Write(cmd.Context())); err != nil {

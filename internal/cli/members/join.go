@@ -36,7 +36,7 @@ func (o *joinOptions) run(cmd *cobra.Command, addrs []string) error {
 	}
 	client, err := o.conn.Client()
 	if err != nil {
-		return cli.Failf("Error connecting to the agent: %w", err)
+		return err
 	}
 	joined := 0
 	for _, addr := range addrs {

@@ -19,13 +19,11 @@ as left, not as failed; a server first gives up leadership and its place among
 the voters.`,
 		Example: `ctl leave
 ctl leave -http-addr http://192.168.17.161:8500`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-			}
+		Args: cli.NoArguments,
+		RunE: func(*cobra.Command, []string) error {
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			if err := client.Agent().Leave(); err != nil {
 				return cli.Failf("Error leaving: %w", err)
@@ -58,7 +56,7 @@ ctl force-leave server03 -prune`,
 			}
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			if err := client.Agent().ForceLeaveOptions(args[0], opts, conn.Query(cmd.Context())); err != nil {
 				return cli.Failf("Error force leaving: %w", err)

@@ -41,7 +41,8 @@ first. Exits 2 when no member matches.`,
 ctl members -status 'alive|failed'
 ctl members -detailed
 ctl members -format json`,
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
+		Args: cli.NoArguments,
+		RunE: func(*cobra.Command, []string) error { return o.run() },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.wan, "wan", false, "list the servers of all datacenters (WAN gossip) instead")
@@ -53,17 +54,14 @@ ctl members -format json`,
 	return cmd
 }
 
-func (o *membersOptions) run(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-	}
+func (o *membersOptions) run() error {
 	status, err := regexp.Compile(o.status)
 	if err != nil {
 		return cli.Failf("Failed to compile status regexp: %w", err)
 	}
 	client, err := o.conn.Client()
 	if err != nil {
-		return cli.Failf("Error connecting to the agent: %w", err)
+		return err
 	}
 	opts := api.MembersOpts{WAN: o.wan, Segment: api.AllSegments, Filter: o.filter}
 	if o.wan {
@@ -80,23 +78,27 @@ func (o *membersOptions) run(cmd *cobra.Command, args []string) error {
 		}
 	}
 	slices.SortFunc(found, order)
-	if o.format.JSON() {
-		if err := cli.WriteJSON(o.f.Streams.Out, found); err != nil {
-			return err
-		}
-	} else if len(found) > 0 {
-		table := overview
-		if o.detailed {
-			table = details
-		}
-		if err := table(found).Write(o.f.Streams.Out); err != nil {
-			return err
-		}
+	if err := o.write(found); err != nil {
+		return err
 	}
 	if len(found) == 0 {
 		return cli.ErrNoMatch
 	}
 	return nil
+}
+
+// write prints the members; as text, nothing at all if there are none.
+func (o *membersOptions) write(members []*api.AgentMember) error {
+	switch {
+	case o.format.JSON():
+		return cli.WriteJSON(o.f.Streams.Out, members)
+	case len(members) == 0:
+		return nil
+	case o.detailed:
+		return details(members).Write(o.f.Streams.Out)
+	default:
+		return overview(members).Write(o.f.Streams.Out)
+	}
 }
 
 // order puts servers first, then sorts by segment, partition and name.

@@ -30,10 +30,8 @@ agent's own log has.`,
 		Example: `ctl monitor
 ctl monitor -log-level debug
 ctl monitor -log-json | jq .`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-			}
+		Args: cli.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return o.run(ctx)
@@ -50,7 +48,7 @@ ctl monitor -log-json | jq .`,
 func (o *options) run(ctx context.Context) error {
 	client, err := o.conn.Client()
 	if err != nil {
-		return cli.Failf("Error connecting to the agent: %w", err)
+		return err
 	}
 	start := client.Agent().Monitor
 	if o.json {

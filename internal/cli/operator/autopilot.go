@@ -24,11 +24,11 @@ func newGetConfig(f *cli.Factory) *cobra.Command {
 		Long:  "Show how the leader looks after the servers: clean-up, health and promotion.",
 		Example: `ctl operator autopilot get-config
 ctl operator autopilot get-config -format json`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			conf, err := client.Operator().AutopilotGetConfiguration(conn.Query(cmd.Context()))
 			if err != nil {
@@ -89,7 +89,7 @@ func newSetConfig(f *cli.Factory) *cobra.Command {
 as it is. The change is refused if somebody else changes it at the same time.`,
 		Example: `ctl operator autopilot set-config -cleanup-dead-servers=false
 ctl operator autopilot set-config -min-quorum=3 -last-contact-threshold=500ms`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	flags := cmd.Flags()
@@ -108,7 +108,7 @@ ctl operator autopilot set-config -min-quorum=3 -last-contact-threshold=500ms`,
 func (o *setConfigOptions) run(cmd *cobra.Command) error {
 	client, err := o.conn.Client()
 	if err != nil {
-		return cli.Failf("Error connecting to the agent: %w", err)
+		return err
 	}
 	// What is read must be what a check-and-set can be based on.
 	query := o.conn.Query(cmd.Context())
@@ -158,11 +158,11 @@ func newState(f *cli.Factory) *cobra.Command {
 		Long:  "Show the health of every server as the leader sees it, and how many may fail.",
 		Example: `ctl operator autopilot state
 ctl operator autopilot state -format json`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			state, err := client.Operator().AutopilotState(conn.Query(cmd.Context()))
 			if err != nil {

@@ -18,11 +18,3 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 			newGetConfig(f), newSetConfig(f), newState(f)),
 	)
 }
-
-// noArguments is the check of commands that take options only.
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-	}
-	return nil
-}

@@ -23,11 +23,11 @@ how far each one's log is behind the leader's. With --stale the answer may come
 from any server, also while there is no leader.`,
 		Example: `ctl operator raft list-peers
 ctl operator raft list-peers -stale -format json`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			conf, err := client.Operator().RaftGetConfiguration(conn.Query(cmd.Context()))
 			if err != nil {
@@ -81,14 +81,14 @@ removed when it left. Its vote no longer counts towards the quorum. Do not use
 it on a server that is running: stop that one with "ctl leave".`,
 		Example: `ctl operator raft remove-peer -id 8b1d9a3e-0a57-4f10-9ccd-c2dcdd3e9e6a
 ctl operator raft remove-peer -address 192.168.17.161:8300`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (id == "") == (address == "") {
 				return cli.Usagef(cmd, "Give either -id or -address of the peer to remove; `ctl operator raft list-peers` shows both.")
 			}
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			remove, what, which := client.Operator().RaftRemovePeerByID, "id", id
 			if address != "" {
@@ -119,11 +119,11 @@ func newTransferLeader(f *cli.Factory) *cobra.Command {
 of the one that leads. Without --id, the one whose log is furthest.`,
 		Example: `ctl operator raft transfer-leader
 ctl operator raft transfer-leader -id 8b1d9a3e-0a57-4f10-9ccd-c2dcdd3e9e6a`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			answer, err := client.Operator().RaftLeaderTransfer(id, conn.Query(cmd.Context()))
 			if err != nil {

@@ -19,13 +19,11 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 while it runs. With a mistake in the files it keeps what it has, and says so. The
 signal SIGHUP does the same.`,
 		Example: `ctl validate /etc/ctl.d && ctl reload`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-			}
+		Args:    cli.NoArguments,
+		RunE: func(*cobra.Command, []string) error {
 			client, err := conn.Client()
 			if err != nil {
-				return cli.Failf("Error connecting to the agent: %w", err)
+				return err
 			}
 			if err := client.Agent().Reload(); err != nil {
 				return cli.Failf("Error reloading: %w", err)

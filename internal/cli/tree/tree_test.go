@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/cli/argv"
+	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
@@ -15,9 +16,19 @@ import (
 
 func newTree() *cobra.Command {
 	streams, _, _ := iostreams.Test("")
-	root := New(&cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }})
+	root := New(&cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }, Agent: standIn})
 	argv.Prepare(root)
 	return root
+}
+
+// standIn has the flags of the agent command, without the agent.
+func standIn(*cli.Factory) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "agent [options]", Short: "Run an agent", Example: "ctl agent -dev",
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	config.BindFlags(cmd.Flags())
+	return cmd
 }
 
 // commands returns every command of the tree that is not hidden.
@@ -40,6 +51,7 @@ func TestCommands(t *testing.T) {
 	slices.Sort(got)
 	want := strings.Split(strings.TrimSpace(`
 ctl
+ctl agent
 ctl catalog
 ctl catalog datacenters
 ctl catalog nodes
@@ -90,7 +102,7 @@ func TestHelp(t *testing.T) {
 				t.Error("no example")
 			}
 			streams, out, _ := iostreams.Test("")
-			f := &cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }}
+			f := &cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }, Agent: standIn}
 			args := append(strings.Fields(c.CommandPath())[1:], "-h")
 			if code := f.Run(t.Context(), New(f), args); code != 0 {
 				t.Errorf("-h exits %d", code)
@@ -111,7 +123,7 @@ func TestExamplesAreUnderstood(t *testing.T) {
 		for line := range strings.Lines(c.Example) {
 			for _, part := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune("|<>()&#\n", r) }) {
 				words := strings.Fields(strings.ReplaceAll(part, `"`, ""))
-				if len(words) < 2 || words[0] != "ctl" || words[1] == "agent" {
+				if len(words) < 2 || words[0] != "ctl" {
 					continue
 				}
 				t.Run(part, func(t *testing.T) { understood(t, words[1:]) })
@@ -123,6 +135,11 @@ func TestExamplesAreUnderstood(t *testing.T) {
 // TestConsulCommandLines parses command lines as users of Consul write them.
 func TestConsulCommandLines(t *testing.T) {
 	for _, line := range []string{
+		"agent -dev",
+		"agent -config-dir /etc/consul.d -config-file=extra.json",
+		"agent -server -disable-host-node-id -bind=127.0.0.2 -bootstrap-expect=3 -client=0.0.0.0 -ui",
+		"agent -retry-join 127.0.0.2 -retry-join provider=x -node-meta rack:r1 -node -dc1",
+		"agent -data-dir=/tmp/c -encrypt abc= -log-level=debug -raft-protocol 3 -dns-port -1",
 		"members",
 		"members -detailed",
 		"members -status=alive -wan",
@@ -218,7 +235,7 @@ func TestEveryListingHasJSON(t *testing.T) {
 	}
 	slices.Sort(without)
 	want := []string{
-		"completion bash", "completion fish", "completion powershell", "completion zsh", "force-leave", "help", "join",
+		"agent", "completion bash", "completion fish", "completion powershell", "completion zsh", "force-leave", "help", "join",
 		"keygen", "kv delete", "kv export", "kv import", "kv put", "leave", "monitor", "operator autopilot set-config",
 		"operator raft remove-peer", "operator raft transfer-leader", "reload",
 	}

@@ -34,10 +34,8 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 		Long:  "Show the version of this program and the version of Consul it is compatible with.",
 		Example: `ctl version
 ctl version -format json`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return cli.Usagef(cmd, "Too many arguments (expected 0, got %d)", len(args))
-			}
+		Args: cli.NoArguments,
+		RunE: func(*cobra.Command, []string) error {
 			p := protocols{Default: 2, Min: 2, Max: 3}
 			if format.JSON() {
 				number, prerelease, _ := strings.Cut(f.Build.Version, "-")
