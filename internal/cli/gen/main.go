@@ -15,7 +15,9 @@ import (
 	"path/filepath"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/cli/agent"
 	"github.com/ctl-sh/ctl/internal/cli/tree"
+	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 )
 
@@ -32,8 +34,15 @@ func main() {
 	}
 }
 
+// commands returns the whole tree, as cmd/ctl runs it.
+func commands() *cobra.Command {
+	f := cli.NewFactory()
+	f.Agent = agent.NewCommand
+	return tree.New(f)
+}
+
 func write(dir string, man bool) error {
-	root := tree.New(cli.NewFactory())
+	root := commands()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
