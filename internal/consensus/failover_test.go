@@ -164,6 +164,45 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkRestart is from Run to serving, with 100,000 entries in the log and
+// no snapshot.
+func BenchmarkRestart(b *testing.B) {
+	root := b.TempDir()
+	run := func() *cluster {
+		c := newCluster(b)
+		c.start("s1", func(cfg *consensus.Config) {
+			cfg.Dir, cfg.Reloadable.SnapshotThreshold = filepath.Join(root, "raft"), 1<<40
+		})
+		return c
+	}
+	c := run()
+	s := c.servers["s1"]
+	if err := s.Bootstrap([]consensus.Server{{ID: "s1", Address: "s1", Voter: true}}); err != nil {
+		b.Fatal(err)
+	}
+	c.leader()
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			for range 500 {
+				s.apply(b, string(make([]byte, 128)))
+			}
+		})
+	}
+	wg.Wait()
+	c.stopForReal()
+	for b.Loop() {
+		c := run()
+		c.leader()
+		b.StopTimer()
+		if n := len(c.servers["s1"].machine.Commands()); n != 100_000 {
+			b.Fatal(n)
+		}
+		c.stopForReal()
+		b.StartTimer()
+	}
+}
+
 func BenchmarkReadIndex(b *testing.B) {
 	c, _ := overTCP(b, func(*consensus.Config) {})
 	l := c.leader()

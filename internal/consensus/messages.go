@@ -1,6 +1,6 @@
 package consensus
 
-//go:generate go run github.com/tinylib/msgp@v1.6.5 -file messages.go -o messages_gen.go -tests=false -marshal=true -io=false
+//go:generate go tool -modfile=../../tools/go.mod msgp -file messages.go -o messages_gen.go -tests=false -io=false
 
 // ReadIndexRequest asks the leader up to which index a server must have applied
 // the log to answer reads that are already waiting there.

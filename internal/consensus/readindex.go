@@ -23,10 +23,8 @@ func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 	if _, err := n.started(); err != nil {
 		return 0, err
 	}
-	hold := time.NewTimer(n.cfg.HoldTimeout)
-	defer hold.Stop()
+	began := time.Now()
 	for {
-		_, changed := n.leadership.Watch()
 		index, err := n.reads.join(ctx, n.stopped)
 		if err == nil {
 			return index, nil
@@ -34,23 +32,31 @@ func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 		if ctx.Err() != nil {
 			return 0, fmt.Errorf("read index: %w", ctx.Err())
 		}
-		retry := time.NewTimer(20*time.Millisecond + rand.N(30*time.Millisecond))
-		select {
-		case <-changed:
-		case <-retry.C:
-		case <-hold.C:
-			retry.Stop()
+		left := n.cfg.HoldTimeout - time.Since(began)
+		if left <= 0 {
 			n.log.Debug("no leader confirmed a read", logging.KeyError, err)
-			return 0, failure.New(failure.NoLeader, failure.TextNoLeader)
-		case <-ctx.Done():
-			retry.Stop()
-			return 0, fmt.Errorf("read index: %w", ctx.Err())
-		case <-n.stopped:
-			retry.Stop()
-			return 0, failure.New(failure.Unavailable, "server is shutting down")
+			return 0, errNoLeader()
 		}
-		retry.Stop()
+		if err := n.waitForLeader(ctx, min(left, 20*time.Millisecond+rand.N(30*time.Millisecond))); err != nil {
+			return 0, err
+		}
 	}
+}
+
+// waitForLeader returns when leadership changes, and after d at the latest.
+func (n *Node) waitForLeader(ctx context.Context, d time.Duration) error {
+	_, changed := n.leadership.Watch()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-changed:
+	case <-t.C:
+	case <-ctx.Done():
+		return fmt.Errorf("read index: %w", ctx.Err())
+	case <-n.stopped:
+		return failure.New(failure.Unavailable, "server is shutting down")
+	}
+	return nil
 }
 
 // ReadBarrier blocks until this server may answer a linearizable read from its

@@ -381,3 +381,16 @@ func BenchmarkStoreLogs(b *testing.B) {
 		})
 	}
 }
+
+func tempFile(t testing.TB, content []byte) *os.File {
+	t.Helper()
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	if _, err := f.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}

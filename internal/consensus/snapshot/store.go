@@ -1,9 +1,11 @@
 package snapshot
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -138,7 +140,10 @@ func (s *Store) verify(id string) error {
 	if err != nil {
 		return damage("not readable", err)
 	}
-	var meta raft.SnapshotMeta
+	var meta struct {
+		raft.SnapshotMeta
+		CRC []byte // raft's own checksum of the state
+	}
 	if err := json.Unmarshal(b, &meta); err != nil {
 		return damage("does not decode", err)
 	}
@@ -158,8 +163,12 @@ func (s *Store) verify(id string) error {
 	if info.Size() != meta.Size {
 		return damage(fmt.Sprintf("has %d bytes instead of %d", info.Size(), meta.Size), nil)
 	}
-	if err := verify(f, headerOf(&meta)); err != nil {
+	crc := crc64.New(crc64.MakeTable(crc64.ECMA))
+	if err := verify(io.TeeReader(f, crc), headerOf(&meta.SnapshotMeta)); err != nil {
 		return damage("snapshot is not what was written", err)
+	}
+	if !bytes.Equal(crc.Sum(nil), meta.CRC) {
+		return damage("checksum in meta.json is not that of the state", nil)
 	}
 	return nil
 }
