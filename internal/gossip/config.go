@@ -125,8 +125,8 @@ type Config struct {
 	VerifyOutgoing bool
 
 	// Transport carries the messages; nil listens on BindAddr. The pool
-	// shuts it down.
-	Transport memberlist.Transport
+	// shuts it down. If it has DialContext(ctx, addr), joins are quicker.
+	Transport memberlist.NodeAwareTransport
 	// LookupIP resolves host names of join addresses; nil asks the system.
 	LookupIP LookupIP
 	// OnUserEvent, if set, is called for every user event, one at a time.

@@ -193,6 +193,7 @@ func TestRestartFindsTheOthersInTheSnapshot(t *testing.T) {
 				a, b := l.start(l.config(1)), l.start(conf)
 				b.join(a)
 				await(t, 5*time.Second, "node-1=alive node-2=alive", a, b)
+				time.Sleep(time.Second) // serf writes its snapshot behind events
 				if c.leave {
 					if err := b.Leave(t.Context()); err != nil {
 						t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 )
 
 // listen opens the transport.
-func (p *Pool) listen() (memberlist.Transport, error) {
+func (p *Pool) listen() (memberlist.NodeAwareTransport, error) {
 	if p.cfg.Transport != nil {
 		return p.cfg.Transport, nil
 	}

@@ -55,7 +55,7 @@ type Pool struct {
 	subs   map[*Subscription]struct{}
 
 	// Set by Run before serf is stored, read-only after that.
-	transport memberlist.Transport
+	transport memberlist.NodeAwareTransport
 	previous  []string
 }
 
@@ -127,7 +127,8 @@ func (p *Pool) Run(ctx context.Context, ready func()) error {
 func (p *Pool) create(conf *serf.Config) (*serf.Serf, error) {
 	s, err := serf.Create(conf)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s gossip: %w", p.cfg.Kind, err), p.transport.Shutdown())
+		return nil, errors.Join(fmt.Errorf("start %s gossip: %w", p.cfg.Kind, err),
+			conf.MemberlistConfig.Transport.Shutdown())
 	}
 	for _, m := range s.Members() {
 		if m.Name == conf.NodeName {
@@ -176,6 +177,7 @@ func (p *Pool) serfConfig() (*serf.Config, error) {
 		c.SnapshotPath = p.cfg.file("snapshot")
 	}
 	c.MemberlistConfig = p.memberlistConfig(ring)
+	c.MemberlistConfig.Transport = limitStreams(p.transport, p.log)
 	c.MemberlistConfig.Logger = logger
 	return c, nil
 }
@@ -185,7 +187,6 @@ func (p *Pool) memberlistConfig(ring *memberlist.Keyring) *memberlist.Config {
 	if p.cfg.Kind == WAN {
 		m = memberlist.DefaultWANConfig()
 	}
-	m.Transport = p.transport
 	m.BindAddr, m.BindPort = p.cfg.BindAddr, p.cfg.BindPort
 	m.AdvertiseAddr, m.AdvertisePort = p.cfg.AdvertiseAddr, p.advertisePort()
 	m.GossipNodes, m.GossipInterval = p.cfg.Timing.GossipNodes, p.cfg.Timing.GossipInterval

@@ -206,7 +206,7 @@ func (r *RetryJoin) wait(ctx context.Context, pause time.Duration, targets []tar
 // exceeded reports whether retry_max is used up. It is counted in time, because
 // the first attempts are so close together, and only against lists of others.
 func (r *RetryJoin) exceeded(start time.Time, report joinReport) bool {
-	if r.cfg.MaxAttempts <= 0 || report.self {
+	if r.cfg.MaxAttempts <= 0 || report.self || len(r.cfg.Addresses) == 0 {
 		return false
 	}
 	return time.Since(start) >= time.Duration(r.cfg.MaxAttempts)*r.cfg.Interval
