@@ -35,25 +35,37 @@ func keyOf(s gossip.Server) key {
 // read collects the servers of all sources by datacenter, and counts members.
 func (r *Router) read() (found map[string]map[key]gossip.Server, members int) {
 	found = make(map[string]map[key]gossip.Server)
-	for _, source := range r.cfg.Sources {
+	// owner is the source that tells of a datacenter: one that left the LAN
+	// pool must not come back through the WAN pool, at its WAN address.
+	owner := map[string]int{r.cfg.Datacenter: 0}
+	for i, source := range r.cfg.Sources {
 		for _, m := range source.Members() {
 			members++
 			s, ok := gossip.ServerOf(m)
-			if !ok || s.Status == gossip.StatusLeft || s.Status == gossip.StatusNone {
+			if !ok {
 				continue
 			}
-			dc := found[s.Datacenter]
-			if dc == nil {
-				dc = make(map[key]gossip.Server)
-				found[s.Datacenter] = dc
+			if _, ok := owner[s.Datacenter]; !ok {
+				owner[s.Datacenter] = i
 			}
-			// A renamed server is there twice for a while: the one alive counts.
-			if old, ok := dc[keyOf(s)]; !ok || rank(s) < rank(old) {
-				dc[keyOf(s)] = s
+			if owner[s.Datacenter] == i && s.Status != gossip.StatusLeft && s.Status != gossip.StatusNone {
+				add(found, s)
 			}
 		}
 	}
 	return found, members
+}
+
+func add(found map[string]map[key]gossip.Server, s gossip.Server) {
+	dc := found[s.Datacenter]
+	if dc == nil {
+		dc = make(map[key]gossip.Server)
+		found[s.Datacenter] = dc
+	}
+	// A renamed server is there twice for a while: the one alive counts.
+	if old, ok := dc[keyOf(s)]; !ok || rank(s) < rank(old) {
+		dc[keyOf(s)] = s
+	}
 }
 
 // merge returns the found servers in the old order. New ones come at random

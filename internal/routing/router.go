@@ -50,8 +50,9 @@ type Config struct {
 	// SelfID is this agent's node id if it is a server; AnyServer never
 	// picks it.
 	SelfID string
-	// Sources are the pools to listen to. For a server that several tell of,
-	// the first counts.
+	// Sources are the pools to listen to: first the one of this datacenter,
+	// which alone tells of it, then others. Of further datacenters the first
+	// that knows a server tells.
 	Sources []Source
 	// Logger takes changes of the server list; nil drops them.
 	Logger *slog.Logger

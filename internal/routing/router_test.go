@@ -245,7 +245,9 @@ func TestServersComeAndGo(t *testing.T) {
 
 		wanMember := server("dc1", 1, gossip.StatusAlive)
 		wanMember.Name, wanMember.Addr = "s1.dc1", "192.0.2.1"
-		wan.set(wanMember, server("dc3", 5, gossip.StatusAlive), server("dc2", 6, gossip.StatusAlive))
+		wanOther := server("dc1", 2, gossip.StatusAlive)
+		wanOther.Name, wanOther.Addr = "s2.dc1", "192.0.2.2"
+		wan.set(wanMember, wanOther, server("dc3", 5, gossip.StatusAlive), server("dc2", 6, gossip.StatusAlive))
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"dc1", "dc2", "dc3"}, r.Datacenters()); diff != "" {
 			t.Error(diff)
@@ -256,7 +258,8 @@ func TestServersComeAndGo(t *testing.T) {
 			}
 		}
 
-		// The one asked fails, then comes back at another address.
+		// The one asked fails, then comes back at another address. The WAN
+		// pool still calls both alive.
 		which := 1
 		if first == "10.0.0.2:8300" {
 			which = 2
