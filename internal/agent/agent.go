@@ -91,7 +91,7 @@ func New(cfg Config) (_ *Agent, err error) {
 	if err := a.own(rt); err != nil {
 		return nil, err
 	}
-	a.metrics = metrics(rt)
+	a.metrics = newMetrics(rt)
 	if err := telemetry.BridgeGoMetrics(a.metrics); err != nil {
 		return nil, fmt.Errorf("collect the libraries' metrics: %w", err)
 	}
@@ -242,7 +242,7 @@ func (a *Agent) parts() []lifecycle.Part {
 	if rt.PidFile != "" {
 		parts = append(parts, lifecycle.Part{Name: "pid file", Run: pidFile(rt.PidFile)})
 	}
-	parts = append(parts, lifecycle.Part{Name: "metrics", Run: a.metrics.Run})
+	parts = append(parts, lifecycle.Part{Name: "memory", Run: tuneMemory}, lifecycle.Part{Name: "metrics", Run: a.metrics.Run})
 	parts = append(parts, port...)
 	parts = append(parts, lifecycle.Part{Name: "gossip", Run: a.lan.Run})
 	if a.wan != nil {

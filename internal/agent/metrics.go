@@ -10,8 +10,8 @@ import (
 	"github.com/ctl-sh/ctl/internal/telemetry"
 )
 
-// metrics makes the agent's metrics and says what rules it could not read.
-func metrics(rt *config.Runtime) *telemetry.Metrics {
+// newMetrics makes the agent's metrics.
+func newMetrics(rt *config.Runtime) *telemetry.Metrics {
 	filter, _ := telemetry.ParseFilter(rt.Telemetry.PrefixFilter, rt.Telemetry.FilterDefault)
 	c := telemetry.Config{Prefix: rt.Telemetry.MetricsPrefix, Filter: filter}
 	if !rt.Telemetry.DisableHostname {
