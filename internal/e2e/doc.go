@@ -4,16 +4,33 @@
 // The scripts are testdata/script/<noun>/*.txtar in the language of
 // github.com/rogpeppe/go-internal/testscript, one story a file. Each script has
 // loopback addresses of its own in $A1 to $A4, so that scripts run side by side
-// on the standard ports. Verbs beside testscript's own:
+// on the standard ports, and $HOME is its working directory. Verbs beside
+// testscript's own:
 //
 //	agent NAME ARGS...      start ctl agent ARGS in the background; its output
 //	                        is NAME.log; ended with the script
-//	stop NAME [SIGNAL]      send SIGTERM, or SIGNAL, and wait for the end
+//	halt NAME [SIGNAL]      send SIGTERM, or SIGNAL, and wait for the end
+//	                        (not after SIGHUP)
 //	exit NAME CODE          wait for the end and compare the exit code
+//	logged NAME REGEXP      wait until NAME.log matches; with ! it must not now
 //	ready ADDRESS...        wait until each agent acknowledges a write
-//	eventually CMD ARGS...  repeat a ctl command until it succeeds; with
+//	roles NAME=ADDRESS...   wait until these servers agree on a leader among
+//	                        them; sets $LEADER and $LEADER_AT, and for the
+//	                        others $FOLLOWER1, $FOLLOWER1_AT and so on
+//	eventually CMD ARGS...  repeat a ctl command, or the verb http, until it
+//	                        succeeds (http: with a status below 400); with
 //	                        -out REGEXP also until its output matches
-//	http METHOD URL [BODY]  send a request; status, headers and body are stdout
+//	http METHOD URL [BODY]  send a request; status, headers and body are
+//	                        stdout; BODY @FILE is the file's content
+//	send ADDRESS FILE       send the bytes of FILE, with LF sent as CRLF, end
+//	                        the sending, and print what comes back
+//	capture NAME REGEXP     set $NAME to the first group found in stdout
+//	clock start             start measuring
+//	clock LIMIT WHAT...     log the time since, and fail if it is over LIMIT
+//	fill FILE SIZE          make a file of SIZE bytes
+//	expand FILE...          replace ${NAME} in files by the script's variables
+//
+// Conditions beside testscript's own: [root], the scripts run as root.
 //
 // Only what takes the whole program belongs here; a rule that can be proved
 // lower down is proved there.
