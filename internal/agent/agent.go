@@ -234,6 +234,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	return errors.Join(err, a.pool.Close(), a.release())
 }
 
+// poolStop bounds the stop of a gossip pool, which waits for a leave in progress.
+const poolStop = 20 * time.Second
+
 // parts lists everything that runs, in order.
 func (a *Agent) parts() []lifecycle.Part {
 	rt := a.rt.Load()
@@ -244,9 +247,9 @@ func (a *Agent) parts() []lifecycle.Part {
 	}
 	parts = append(parts, lifecycle.Part{Name: "memory", Run: tuneMemory}, lifecycle.Part{Name: "metrics", Run: a.metrics.Run})
 	parts = append(parts, port...)
-	parts = append(parts, lifecycle.Part{Name: "gossip", Run: a.lan.Run})
+	parts = append(parts, lifecycle.Part{Name: "gossip", Run: a.lan.Run, StopTimeout: poolStop})
 	if a.wan != nil {
-		parts = append(parts, lifecycle.Part{Name: "gossip over the WAN", Run: a.wan.Run})
+		parts = append(parts, lifecycle.Part{Name: "gossip over the WAN", Run: a.wan.Run, StopTimeout: poolStop})
 	}
 	parts = append(parts, cluster...)
 	if len(rt.HTTP) > 0 {

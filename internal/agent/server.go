@@ -91,7 +91,7 @@ func (r *serverRole) routes() []httpapi.Route {
 		&statusapi.API{Cluster: r.Server},
 		&operatorapi.API{
 			Raft: r.Raft(), Reader: r.Reader(), Applier: r.Server, Authz: authz.Open{},
-			Servers: r.Servers, Health: r.Health,
+			Servers: r.Servers, Health: r.Health, LastIndexes: r.LastIndexes,
 		})
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/ctl-sh/ctl/internal/authz"
-	"github.com/ctl-sh/ctl/internal/catalog/catalogapi/expr"
+	"github.com/ctl-sh/ctl/internal/expr"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/httpapi"

@@ -58,8 +58,11 @@ type API struct {
 	Authz   authz.Resolver
 	// Servers returns the servers that gossip knows of, in this datacenter.
 	Servers func() []gossip.Server
-	// Health returns what the leader last saw of the servers. On a server
-	// that does not lead it may ask the leader, or fail.
+	// LastIndexes returns the last log index of the servers, by id, as far
+	// as they say.
+	LastIndexes func(ctx context.Context) map[string]uint64
+	// Health returns what the leader last saw of the servers. It fails on a
+	// server that does not lead.
 	Health func(ctx context.Context) (Health, error)
 }
 

@@ -101,6 +101,13 @@ func newFixture(t *testing.T) *fixture {
 			return []gossip.Server{{ID: "id-1", Name: "n1", RaftVersion: 3}, {ID: "id-2", Name: "n2", NonVoter: true}}
 		},
 		Health: func(context.Context) (operatorapi.Health, error) { return f.health, nil },
+		LastIndexes: func(context.Context) map[string]uint64 {
+			last := map[string]uint64{}
+			for _, s := range f.health.Servers {
+				last[s.ID] = s.LastIndex
+			}
+			return last
+		},
 	}
 	return f
 }
@@ -243,7 +250,7 @@ func TestWithoutALeader(t *testing.T) {
 		has          string
 	}{
 		{"raft configuration", "/v1/operator/raft/configuration", 500, failure.TextNoLeader},
-		{"stale raft configuration", "/v1/operator/raft/configuration?stale", 200, `"Node":"n1","Address":"10.0.0.1:8300","Leader":false,"ProtocolVersion":"3","Voter":true,"LastIndex":0`},
+		{"stale raft configuration", "/v1/operator/raft/configuration?stale", 200, `"Node":"n1","Address":"10.0.0.1:8300","Leader":false,"ProtocolVersion":"3","Voter":true,"LastIndex":30`},
 		{"settings", "/v1/operator/autopilot/configuration", 500, failure.TextNoLeader},
 		{"stale settings", "/v1/operator/autopilot/configuration?stale", 200, `"MaxTrailingLogs":250`},
 		{"health", "/v1/operator/autopilot/health", 500, failure.TextNoLeader},

@@ -48,7 +48,7 @@ func (a *API) configuration(ctx context.Context, r *httpapi.Request) (*httpapi.R
 	if err != nil {
 		return nil, err
 	}
-	known, last := a.known(), a.lastIndexes(ctx)
+	known, last := a.known(), a.LastIndexes(ctx)
 	leader := a.Raft.Leadership().Get().LeaderID
 	body := raftConfiguration{Servers: make([]raftServer, 0, len(servers)), Index: index}
 	for _, s := range servers {
@@ -76,20 +76,6 @@ func (a *API) freshen(ctx context.Context, o query.Options) error {
 		return query.Result{Found: true}, nil
 	})
 	return err
-}
-
-// lastIndexes returns the last log index of the servers by id, as far as it is
-// known: that it is not keeps nobody from the configuration.
-func (a *API) lastIndexes(ctx context.Context) map[string]uint64 {
-	last := make(map[string]uint64)
-	h, err := a.Health(ctx)
-	if err != nil {
-		return last
-	}
-	for _, s := range h.Servers {
-		last[s.ID] = s.LastIndex
-	}
-	return last
 }
 
 func (a *API) transferLeader(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {

@@ -306,6 +306,30 @@ func (s *Server) Health(context.Context) (operatorapi.Health, error) {
 	return s.supervisor.health(), nil
 }
 
+// LastIndexes asks every server how far its log is and returns what they say
+// within a second, by id.
+func (s *Server) LastIndexes(ctx context.Context) map[string]uint64 {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	last := map[string]uint64{}
+	for _, server := range s.Servers() {
+		if server.Status != gossip.StatusAlive {
+			continue
+		}
+		asking.Go(func() {
+			if p, err := s.supervisor.progress(ctx, server); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				last[server.ID] = p.LastIndex
+			}
+		})
+	}
+	asking.Wait()
+	return last
+}
+
 // Peers returns the addresses, host:port, of the servers in the Raft
 // configuration, sorted.
 func (s *Server) Peers() []string {

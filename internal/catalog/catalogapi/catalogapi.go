@@ -18,7 +18,7 @@ import (
 
 	"github.com/ctl-sh/ctl/internal/authz"
 	"github.com/ctl-sh/ctl/internal/catalog"
-	"github.com/ctl-sh/ctl/internal/catalog/catalogapi/expr"
+	"github.com/ctl-sh/ctl/internal/expr"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/httpapi"
 	"github.com/ctl-sh/ctl/internal/query"

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ctl-sh/ctl/internal/catalog/catalogapi/expr"
+	"github.com/ctl-sh/ctl/internal/expr"
 )
 
 type labels map[string]string
