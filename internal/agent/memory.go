@@ -11,12 +11,17 @@ import (
 // How much the heap may grow between two collections. Go's own rule, as much
 // again as is live, collects a small state far too often under load and lets a
 // large one take twice its size. Here a small heap gets room of a fixed size and
-// a large one a third of itself.
+// a large one a quarter of itself. When the load is over, what it needed goes
+// back to the system.
 const (
 	roomBytes  = 24 << 20
-	minPercent = 35
+	minPercent = 25
 	maxPercent = 200
 	tuneEvery  = 500 * time.Millisecond
+	// quietTicks is for how many looks the agent must have been quiet before
+	// memory is given back, and idleBytes how much it must be to be worth it.
+	quietTicks = 2
+	idleBytes  = 8 << 20
 )
 
 // gcPercent returns the percentage that fits a live heap.
@@ -27,22 +32,47 @@ func gcPercent(live uint64) int {
 	return int(min(max(roomBytes*100/live, minPercent), maxPercent))
 }
 
-// tuneMemory follows the live heap until ctx ends. It does nothing where the
-// operator set GOGC.
+// memoryTuner follows the heap from look to look.
+type memoryTuner struct {
+	percent int
+	cycles  uint64 // collections so far
+	quiet   int    // looks without one
+}
+
+// heap is what a look at the heap shows, in bytes but for cycles.
+type heap struct{ live, objects, free, unused, cycles uint64 }
+
+// step decides on one look: the percentage to set, and whether to give memory
+// back.
+func (t *memoryTuner) step(h heap) (percent int, release bool) {
+	t.quiet++
+	if h.cycles != t.cycles {
+		t.cycles, t.quiet = h.cycles, 0
+	}
+	garbage := h.objects - min(h.live, h.objects)
+	return gcPercent(h.live), t.quiet == quietTicks && garbage+h.free+h.unused > idleBytes
+}
+
+// tuneMemory follows the heap until ctx ends. It does nothing where the operator
+// set GOGC.
 func tuneMemory(ctx context.Context, ready func()) error {
 	ready()
 	if os.Getenv("GOGC") != "" {
 		<-ctx.Done()
 		return nil
 	}
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	var t memoryTuner
 	tick := time.NewTicker(tuneEvery)
 	defer tick.Stop()
-	for now := 0; ; {
-		metrics.Read(sample)
-		if p := gcPercent(sample[0].Value.Uint64()); p != now {
-			debug.SetGCPercent(p)
-			now = p
+	for {
+		percent, release := t.step(readHeap())
+		if percent != t.percent {
+			debug.SetGCPercent(percent)
+			t.percent = percent
+		}
+		if release {
+			debug.FreeOSMemory()
+			t.cycles = readHeap().cycles // its own collection is no load
 		}
 		select {
 		case <-tick.C:
@@ -50,4 +80,17 @@ func tuneMemory(ctx context.Context, ready func()) error {
 			return nil
 		}
 	}
+}
+
+func readHeap() heap {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/gc/cycles/total:gc-cycles"},
+	}
+	metrics.Read(samples)
+	v := func(i int) uint64 { return samples[i].Value.Uint64() }
+	return heap{live: v(0), objects: v(1), free: v(2), unused: v(3), cycles: v(4)}
 }

@@ -12,12 +12,34 @@ func TestGCPercent(t *testing.T) {
 		{"idle", 8 << 20, 200},
 		{"small", 16 << 20, 150},
 		{"100,000 keys", 68 << 20, 35},
-		{"large", 4 << 30, 35},
+		{"large", 4 << 30, 25},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := gcPercent(c.live); got != c.want {
 				t.Errorf("got %d, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+func TestMemoryGoesBackOnceAfterALoad(t *testing.T) {
+	var m memoryTuner
+	for i, c := range []struct {
+		name string
+		h    heap
+		want bool
+	}{
+		{"under load", heap{live: 60 << 20, objects: 70 << 20, free: 10 << 20, cycles: 3}, false},
+		{"still", heap{live: 60 << 20, objects: 70 << 20, free: 10 << 20, cycles: 4}, false},
+		{"quiet", heap{live: 60 << 20, objects: 71 << 20, free: 10 << 20, cycles: 4}, false},
+		{"quiet for long enough", heap{live: 60 << 20, objects: 71 << 20, free: 10 << 20, cycles: 4}, true},
+		{"quiet on", heap{live: 60 << 20, objects: 61 << 20, cycles: 4}, false},
+		{"load again", heap{live: 60 << 20, objects: 61 << 20, cycles: 5}, false},
+		{"quiet again", heap{live: 60 << 20, objects: 61 << 20, cycles: 5}, false},
+		{"nothing worth giving back", heap{live: 60 << 20, objects: 61 << 20, cycles: 5}, false},
+	} {
+		if _, got := m.step(c.h); got != c.want {
+			t.Errorf("look %d, %s: gives back %v, want %v", i, c.name, got, c.want)
+		}
 	}
 }
