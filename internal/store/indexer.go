@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"strings"
+	"unsafe"
 )
 
 // Key makes an index of one string a row, compared byte by byte. The empty
@@ -56,11 +57,13 @@ func (k *KeyIndexer[Row]) FromArgs(args ...any) ([]byte, error) {
 // PrefixFromArgs implements memdb.PrefixIndexer; the empty prefix is every row.
 func (k *KeyIndexer[Row]) PrefixFromArgs(args ...any) ([]byte, error) { return k.FromArgs(args...) }
 
+// bytes shares the memory of s: the tree under an index never writes to its
+// keys, and a second copy of every key would be a tenth of a large state.
 func (k *KeyIndexer[Row]) bytes(s string) []byte {
 	if k.fold {
 		s = strings.ToLower(s)
 	}
-	return []byte(s)
+	return unsafe.Slice(unsafe.StringData(s), len(s))
 }
 
 // PairIndexer is made by PairKey.
