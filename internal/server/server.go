@@ -402,15 +402,20 @@ func (s *Server) Leave(ctx context.Context) error {
 			return err
 		}
 	}
-	var errs []error
+	// Each pool waits for seconds until the word has spread.
+	var (
+		leaving sync.WaitGroup
+		wanErr  error
+	)
 	if s.cfg.WAN != nil {
-		errs = append(errs, s.cfg.WAN.Leave(ctx))
+		leaving.Go(func() { wanErr = s.cfg.WAN.Leave(ctx) })
 	}
-	errs = append(errs, s.cfg.LAN.Leave(ctx))
+	err := s.cfg.LAN.Leave(ctx)
+	leaving.Wait()
 	if peers > 1 {
 		s.awaitRemoval(ctx)
 	}
-	return errors.Join(errs...)
+	return errors.Join(wanErr, err)
 }
 
 // awaitRemoval returns once Raft no longer counts on this server.
