@@ -73,8 +73,29 @@ func tooLarge(what string, route *boundRoute) *answer {
 		s += " See " + route.MaxBodyKey + " in the agent's configuration."
 	}
 	a := text(http.StatusRequestEntityTooLarge, s)
-	a.close = true
+	a.close, a.unread = true, true
 	return a
+}
+
+// A client that sends its whole body before it reads the answer is given this
+// much to get to reading, while it sends: closing a connection with bytes unread
+// resets it, and the answer is lost with it.
+const (
+	swallowBytes = 16 << 20
+	swallowPiece = 64 << 10
+)
+
+// swallow sends the answer that was written and then reads what the client
+// still sends, into nothing. net/http would do neither for a client that
+// announced that it closes the connection.
+func swallow(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	err := rc.Flush()
+	for n := 0; n < swallowBytes && err == nil; n += swallowPiece {
+		if err = rc.SetReadDeadline(time.Now().Add(lingering)); err == nil {
+			_, err = io.CopyN(io.Discard, r.Body, swallowPiece)
+		}
+	}
 }
 
 var errTooLarge = errors.New("body above the limit")

@@ -199,6 +199,9 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if route != nil {
 		route.observe.Observe(a.status, time.Since(begun))
 	}
+	if a.unread {
+		swallow(w, r)
+	}
 }
 
 func (m *Mux) mounted(path string) http.Handler {

@@ -68,6 +68,7 @@ type answer struct {
 	pooled      *bytes.Buffer // owns body when set
 	stream      func(context.Context, io.Writer) error
 	close       bool // the connection is of no further use
+	unread      bool // the client may still be sending a body nobody wants
 }
 
 func text(status int, s string) *answer {

@@ -94,6 +94,34 @@ func TestBodyThatComesSlowly(t *testing.T) {
 	}
 }
 
+// A client that reads only after it has sent everything, as most do, must find
+// the answer, not a connection that was reset under it.
+func TestRefusedBodyDoesNotLoseTheAnswer(t *testing.T) {
+	addr := serveMux(t, newMux(t, Config{Routes: sampleRoutes()}))
+	body := strings.Repeat("x", 8<<20) // more than the sockets hold between them
+	for _, c := range []struct{ name, header, body string }{
+		{"a length", fmt.Sprintf("Content-Length: %d\r\n", len(body)), body},
+		{"a length, then closing", fmt.Sprintf("Content-Length: %d\r\nConnection: close\r\n", len(body)), body},
+		{"chunked", "Transfer-Encoding: chunked\r\n", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)},
+		{"chunked, then closing", "Transfer-Encoding: chunked\r\nConnection: close\r\n", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, "PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\n"+c.header+"\r\n"+c.body); err != nil {
+				t.Fatalf("send: %v", err)
+			}
+			resp, text := readAnswer(t, conn)
+			if resp.StatusCode != 413 || !resp.Close || !strings.Contains(text, "too large") {
+				t.Errorf("got %d %q", resp.StatusCode, text)
+			}
+		})
+	}
+}
+
 func TestBodyThatIsCutOffChangesNothing(t *testing.T) {
 	called := false
 	m := newMux(t, Config{Routes: []Route{{Method: "PUT", Pattern: "/v1/x", Handle: func(context.Context, *Request) (*Response, error) {

@@ -91,6 +91,10 @@ func (m *Mux) write(w http.ResponseWriter, r *http.Request, a *answer) {
 	if a.close {
 		f.set("Connection", "close")
 	}
+	if a.unread {
+		// Without it net/http allows no reading once the answer has begun.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
 	if a.stream != nil {
 		m.writeStream(w, r, a)
 		return
@@ -103,7 +107,7 @@ func (m *Mux) write(w http.ResponseWriter, r *http.Request, a *answer) {
 			f.set("Content-Encoding", "gzip")
 		}
 	}
-	if len(body) > 1024 { // net/http counts short ones itself
+	if len(body) > 1024 || a.unread { // net/http counts short ones itself, unless they are flushed
 		f.set("Content-Length", strconv.Itoa(len(body)))
 	}
 	if a.status != http.StatusOK || len(body) == 0 {
