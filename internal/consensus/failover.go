@@ -10,11 +10,21 @@ import (
 	"github.com/ctl-sh/ctl/internal/logging"
 )
 
-// The pauses before a follower stands for election in a dead leader's place: by
-// chance, so that not all do at once; and how long it lets another one try.
+// The pauses before a follower stands for election in a dead leader's place. The
+// voters take turns, in the order of their ids, because two that stand at once
+// take the votes from each other and then wait out an election timeout.
 const (
-	campaignJitter = 100 * time.Millisecond
-	campaignGrace  = 150 * time.Millisecond
+	campaignTurn   = 150 * time.Millisecond // between one voter's turn and the next
+	campaignJitter = 20 * time.Millisecond
+	campaignGrace  = 150 * time.Millisecond // for another one that stands already
+)
+
+// A process that is killed lets go of its connections one after the other, and
+// its listener may be the last: a dial that still works proves nothing until the
+// leader is heard again.
+const (
+	dialAgain    = 20 * time.Millisecond
+	dialAttempts = 10
 )
 
 // watchConnections stands for election as soon as the leader is known to be dead
@@ -39,12 +49,7 @@ func (n *Node) leaderMayBeDead(ctx context.Context, r *running) {
 		return
 	}
 	asked := time.Now()
-	c, err := r.stream.Dial(addr, n.cfg.Reloadable.HeartbeatTimeout)
-	if err == nil {
-		_ = c.Close() // nothing was sent
-		return
-	}
-	if !connectionRefused(err) || !pause(ctx, rand.N(campaignJitter)) {
+	if !n.refuses(ctx, r, addr, asked) || !pause(ctx, n.turn(r, id)+rand.N(campaignJitter)) {
 		return
 	}
 	if _, now := r.raft.LeaderWithID(); now == "" {
@@ -64,6 +69,33 @@ func (n *Node) leaderMayBeDead(ctx context.Context, r *running) {
 	}
 	n.log.Info("leader's process is gone; standing for election", logging.KeyLeader, id, logging.KeyAddress, addr)
 	r.gate.campaign(n.cfg.ID, ctx.Done())
+}
+
+// refuses reports whether nobody listens at the leader's address any more. It
+// gives up when the leader is heard again, or answers for long enough.
+func (n *Node) refuses(ctx context.Context, r *running, addr raft.ServerAddress, asked time.Time) bool {
+	for range dialAttempts {
+		c, err := r.stream.Dial(addr, n.cfg.Reloadable.HeartbeatTimeout)
+		if err != nil {
+			return connectionRefused(err)
+		}
+		_ = c.Close() // nothing was sent
+		if !pause(ctx, dialAgain) || r.raft.LastContact().After(asked) {
+			return false
+		}
+	}
+	return false
+}
+
+// turn returns how long this server lets voters with lower ids try first.
+func (n *Node) turn(r *running, dead raft.ServerID) time.Duration {
+	before := 0
+	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
+		if s.Suffrage == raft.Voter && s.ID != dead && string(s.ID) < n.cfg.ID {
+			before++
+		}
+	}
+	return time.Duration(before) * campaignTurn
 }
 
 // mayLead says whether this server could win an election.
