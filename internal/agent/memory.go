@@ -22,6 +22,9 @@ const (
 	// memory is given back, and idleBytes how much it must be to be worth it.
 	quietTicks = 2
 	idleBytes  = 8 << 20
+	// startTime is how long a starting agent, which may replay a large log,
+	// is not held back by collections.
+	startTime = 3 * time.Second
 )
 
 // gcPercent returns the percentage that fits a live heap.
@@ -62,8 +65,15 @@ func tuneMemory(ctx context.Context, ready func()) error {
 		return nil
 	}
 	var t memoryTuner
+	debug.SetGCPercent(maxPercent)
+	t.percent = maxPercent
 	tick := time.NewTicker(tuneEvery)
 	defer tick.Stop()
+	select {
+	case <-time.After(startTime):
+	case <-ctx.Done():
+		return nil
+	}
 	for {
 		percent, release := t.step(readHeap())
 		if percent != t.percent {
