@@ -20,6 +20,20 @@ func Diff(running, read *Config) (reloaded, ignored []string) {
 	return reloaded, ignored
 }
 
+// Reloaded returns rt with the values of read that take effect by a reload. What
+// waits for a restart stays as it is in rt, which is not changed.
+func (rt *Runtime) Reloaded(read *Runtime) *Runtime {
+	c := *rt.Config
+	for _, k := range keys().all {
+		if k.field != nil && k.Reload {
+			reflect.ValueOf(&c).Elem().FieldByIndex(k.field).Set(reflect.ValueOf(read.get(k)))
+		}
+	}
+	next := *rt
+	next.Config = &c
+	return &next
+}
+
 func sameValue(a, b any) bool {
 	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
 	if k := va.Kind(); (k == reflect.Slice || k == reflect.Map) && va.Len() == 0 && vb.Len() == 0 {

@@ -161,6 +161,37 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+func TestReloaded(t *testing.T) {
+	var both []*Runtime
+	for _, text := range []string{
+		`{"node_name":"old","bind_addr":"127.0.0.2","log_level":"INFO"}`,
+		`{"node_name":"new","bind_addr":"127.0.0.3","log_level":"DEBUG","limits":{"rpc_rate":5}}`,
+	} {
+		c, _, err := load(t, Input{}, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, _, err := c.Resolve(machine())
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, r)
+	}
+	got := both[0].Reloaded(both[1])
+	if got.LogLevel != "DEBUG" || got.Limits.RPCRate != 5 {
+		t.Errorf("reloadable: got log_level %s, rpc_rate %v, want DEBUG, 5", got.LogLevel, got.Limits.RPCRate)
+	}
+	if got.NodeName != "old" || got.Config.NodeName != "old" || got.SerfLAN != both[0].SerfLAN {
+		t.Errorf("not reloadable: got %s, %s, %v; want what ran", got.NodeName, got.Config.NodeName, got.SerfLAN)
+	}
+	if both[0].LogLevel != "INFO" {
+		t.Error("the running configuration was changed")
+	}
+	if _, ignored := Diff(got.Config, both[1].Config); len(ignored) != 2 {
+		t.Errorf("still waiting for a restart: got %v, want node_name and bind_addr", ignored)
+	}
+}
+
 func TestRedacted(t *testing.T) {
 	const key = "AAECAwQFBgcICQoLDA0ODw=="
 	c, _, err := load(t, Input{}, `{"server":true,"bind_addr":"127.0.0.2","encrypt":"`+key+`","retry_join":["10.0.0.1","provider=aws secret_access_key=s3cret"],"acl":{"tokens":{"default":"s3cret"}}}`)
