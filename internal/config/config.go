@@ -115,6 +115,10 @@ type Config struct {
 	DisableCoordinates bool `key:"disable_coordinates" default:"false"`
 	// Domain the DNS names of this cluster are in, and part of the names in certificates.
 	Domain string `key:"domain" default:"consul." flag:"domain" debug:"DNSDomain"`
+	// Second domain the same DNS names are in.
+	AltDomain string `key:"alt_domain" flag:"alt-domain" debug:"DNSAltDomain"`
+	// DNS servers that are asked for names of other domains: IP addresses, with a port where it is not 53, or templates. Names of the own domains are never sent there.
+	Recursors []string `key:"recursors" flag:"recursor" reload:"yes" debug:"DNSRecursors"`
 
 	// Lowest level of log lines that are written: TRACE, DEBUG, INFO, WARN or ERROR, in any case.
 	LogLevel string `key:"log_level" default:"INFO" flag:"log-level" reload:"yes" debug:"Logging.LogLevel"`
@@ -166,6 +170,8 @@ type Config struct {
 	Ports Ports `key:"ports"`
 	// Addresses of single listeners, instead of client_addr.
 	Addresses Addresses `key:"addresses"`
+	// Answers to DNS questions.
+	DNS DNS `key:"dns_config"`
 	// Owner and mode of unix sockets named in addresses.
 	UnixSockets UnixSockets `key:"unix_sockets"`
 	// The HTTP API.

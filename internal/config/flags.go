@@ -47,8 +47,6 @@ func untypedFlags() []struct{ flag, key string } {
 	return []struct{ flag, key string }{
 		{"join", "start_join"},
 		{"join-wan", "start_join_wan"},
-		{"alt-domain", "alt_domain"},
-		{"recursor", "recursors"},
 		{"enable-script-checks", "enable_script_checks"},
 		{"enable-local-script-checks", "enable_local_script_checks"},
 		{"check_output_max_size", "check_output_max_size"},

@@ -9,30 +9,6 @@ package config
 // block that says enabled = false.
 func later() []group {
 	return []group{
-		{capability: "DNS", rows: []row{
-			{"alt_domain", String, reloadNo, "", "Second domain of the DNS names."},
-			{"recursors", Strings, reloadYes, "", "DNS servers that are asked for names of other domains."},
-			{"dns_config", Object, reloadYes, "", "Answers to DNS questions."},
-			{"dns_config.allow_stale", Bool, reloadYes, "true", "Let any server answer."},
-			{"dns_config.max_stale", Duration, reloadYes, "87600h", "Oldest state an answer may come from."},
-			{"dns_config.node_ttl", Duration, reloadYes, "0s", "TTL of node answers."},
-			{"dns_config.service_ttl", StringMap, reloadYes, "", "TTL of service answers by service name; * is the rest."},
-			{"dns_config.enable_truncate", Bool, reloadYes, "false", "Set the TC bit on answers that were cut."},
-			{"dns_config.only_passing", Bool, reloadYes, "false", "Leave out instances with warnings."},
-			{"dns_config.recursor_strategy", String, reloadYes, "sequential", "Order recursors are asked in: sequential or random."},
-			{"dns_config.recursor_timeout", Duration, reloadYes, "2s", "Longest wait for a recursor."},
-			{"dns_config.disable_compression", Bool, reloadYes, "false", "Do not compress names in answers."},
-			{"dns_config.udp_answer_limit", Int, reloadYes, "3", "Most records in an answer over UDP."},
-			{"dns_config.a_record_limit", Int, reloadYes, "0", "Most address records in an answer. 0 means any number."},
-			{"dns_config.enable_additional_node_meta_txt", Bool, reloadYes, "true", "Add node metadata as TXT records."},
-			{"dns_config.soa", Object, reloadYes, "", "The SOA record."},
-			{"dns_config.soa.refresh", Int, reloadYes, "3600", "Refresh in seconds."},
-			{"dns_config.soa.retry", Int, reloadYes, "600", "Retry in seconds."},
-			{"dns_config.soa.expire", Int, reloadYes, "86400", "Expiry in seconds."},
-			{"dns_config.soa.min_ttl", Int, reloadYes, "0", "TTL of negative answers in seconds."},
-			{"dns_config.use_cache", Bool, reloadYes, "false", "Answer from the agent's cache."},
-			{"dns_config.cache_max_age", Duration, reloadYes, "0s", "Oldest cached answer."},
-		}},
 		{capability: "services and health checks", rows: []row{
 			{"service", Object, reloadYes, "", "A service this agent registers."},
 			{"service.*", shapeService, reloadYes, "", ""},

@@ -123,7 +123,7 @@ func TestProblems(t *testing.T) {
 		{name: "negative duration", texts: []string{`{"retry_interval":"-1s"}`}, want: []string{"is negative"}},
 		{name: "object as a string", texts: []string{`{"ports":"x"}`}, want: []string{"ports: expected an object"}},
 		{name: "number in a map", texts: []string{`{"node_meta":{"a":1}}`}, want: []string{"node_meta.a: expected a string, got the number 1; put it in quotes"}},
-		{name: "type of a key of a later capability", texts: []string{`{"dns_config":{"allow_stale":"x"}}`}, want: []string{"dns_config.allow_stale: expected true or false"}},
+		{name: "type of a key of a later capability", texts: []string{`{"peering":{"enabled":"x"}}`}, want: []string{"peering.enabled: expected true or false"}},
 		{name: "services as an object", texts: []string{`{"services":{"name":"x"}}`}, want: []string{"services: expected a list of objects, got an object"}},
 		{name: "secret of the wrong type is not shown", texts: []string{`{"encrypt":12345678}`}, want: []string{"encrypt: expected a string, got something else"}},
 		{name: "key twice", texts: []string{"{\"server\":true,\n\"server\":false}"}, want: []string{"a.json:2:1: server: set twice in one file, first at a.json:1:2"}},
@@ -200,8 +200,8 @@ func TestWarnings(t *testing.T) {
 		want  []string // one warning each
 	}{
 		{name: "nothing to say", texts: []string{`{"node_name":"a","retry_join":["10.0.0.1"]}`}},
-		{name: "later object once a file", texts: []string{"{\n\"dns_config\":{\"allow_stale\":true,\"node_ttl\":\"1s\"}}", `{"dns_config":{"soa":{"refresh":1}}}`},
-			want: []string{"a.json:2:1: dns_config: accepted (allow_stale, node_ttl), but this version of ctl does not have DNS yet", "b.json:1:2: dns_config: accepted (soa)"}},
+		{name: "later object once a file", texts: []string{"{\n\"cache\":{\"entry_fetch_rate\":1.5,\"entry_fetch_max_burst\":3}}", `{"cache":{"entry_fetch_rate":1.5}}`},
+			want: []string{"a.json:2:1: cache: accepted (entry_fetch_rate, entry_fetch_max_burst), but this version of ctl does not have the agent cache yet", "b.json:1:2: cache: accepted (entry_fetch_rate)"}},
 		{name: "services", texts: []string{`{"services":[{"name":"x","port":1,"check":{"http":"http://x","interval":"1s"}}],"service":{"name":"y","connect":{"sidecar_service":{"port":1}}}}`},
 			want: []string{"services: accepted", "service: accepted"}},
 		{name: "HCL blocks", texts: []string{"service { name = \"x\"\n tags = [\"a\"]\n check { ttl = \"1s\" } }\nwatches = [{ type = \"key\" }]"}, want: []string{"a.hcl:1:1: service", "a.hcl:4:1: watches: accepted"}},

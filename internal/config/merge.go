@@ -120,7 +120,15 @@ func (c *Config) derive(out *findings) {
 		out.warn(c.Origin("bootstrap_expect"), "bootstrap_expect", "BootstrapExpect is set to 1; this is the same as Bootstrap mode.")
 		c.Bootstrap, c.BootstrapExpect = true, 0
 	}
-	if c.Domain != "" && !strings.HasSuffix(c.Domain, ".") {
-		c.Domain += "."
+	c.Domain, c.AltDomain = qualified(c.Domain), qualified(c.AltDomain)
+}
+
+// qualified writes a domain as DNS compares it: in lower case, with the dot of
+// the root at its end.
+func qualified(domain string) string {
+	domain = strings.ToLower(strings.TrimSpace(domain))
+	if domain != "" && !strings.HasSuffix(domain, ".") {
+		domain += "."
 	}
+	return domain
 }

@@ -64,6 +64,9 @@ type Runtime struct {
 	// RetryJoin and RetryJoinWAN are the addresses to join, templates expanded.
 	// They may be names, with or without a port.
 	RetryJoin, RetryJoinWAN []string
+	// Recursors are the DNS servers for names of other domains, as host:port.
+	// They hide Config.Recursors, which has what was written.
+	Recursors []string
 }
 
 // Endpoint is where a port listens and where others reach it.
@@ -91,6 +94,7 @@ func (c *Config) Resolve(m Machine) (*Runtime, []Warning, error) {
 	r.cluster()
 	r.clients()
 	r.joins()
+	r.recursors()
 	r.collisions()
 	if err := out.err(); err != nil {
 		return nil, out.warnings, err

@@ -4,7 +4,7 @@ import "time"
 
 // Ports are the ports the agent listens on. A port of 0 or less is off.
 type Ports struct {
-	// DNS, over UDP and TCP. The port is kept free for it; nothing answers there yet.
+	// DNS, over UDP and TCP.
 	DNS int `key:"dns" default:"8600" flag:"dns-port" debug:"DNSPort"`
 	// HTTP API.
 	HTTP int `key:"http" default:"8500" flag:"http-port" debug:"HTTPPort"`
@@ -36,6 +36,52 @@ type Addresses struct {
 	GRPC string `key:"grpc" derived:"the value of client_addr" debug:"AddressGRPC" later:"gRPC for proxies"`
 	// The same over TLS.
 	GRPCTLS string `key:"grpc_tls" derived:"the value of client_addr" debug:"AddressGRPCTLS" later:"gRPC for proxies"`
+}
+
+// DNS are the settings of the answers to DNS questions.
+type DNS struct {
+	// Let any server answer. Switched off, every question goes to the leader, which is slow and fails while there is none.
+	AllowStale bool `key:"allow_stale" default:"true" reload:"yes" debug:"DNSAllowStale"`
+	// Age of what this agent knows above which a question goes to the leader.
+	MaxStale time.Duration `key:"max_stale" default:"87600h" reload:"yes" debug:"DNSMaxStale"`
+	// TTL of answers about nodes and addresses, in whole seconds.
+	NodeTTL time.Duration `key:"node_ttl" default:"0s" reload:"yes" debug:"DNSNodeTTL"`
+	// TTL of answers about services, by name. A name that ends with * stands for all that begin so; the longest one counts, the exact name before all.
+	ServiceTTL map[string]string `key:"service_ttl" reload:"yes" debug:"DNSServiceTTL"`
+	// Set the TC bit on answers that were cut, so that clients ask again over TCP. Consul cuts without saying so by default, and so does ctl.
+	EnableTruncate bool `key:"enable_truncate" default:"false" reload:"yes" debug:"DNSEnableTruncate"`
+	// Leave out instances with warnings, not only critical ones.
+	OnlyPassing bool `key:"only_passing" default:"false" reload:"yes" debug:"DNSOnlyPassing"`
+	// Order recursors are asked in: sequential or random.
+	RecursorStrategy string `key:"recursor_strategy" default:"sequential" reload:"yes" debug:"DNSRecursorStrategy"`
+	// Longest wait for one recursor.
+	RecursorTimeout time.Duration `key:"recursor_timeout" default:"2s" reload:"yes" debug:"DNSRecursorTimeout"`
+	// Do not compress names in answers.
+	DisableCompression bool `key:"disable_compression" default:"false" reload:"yes" debug:"DNSDisableCompression"`
+	// Most records in an answer over UDP to a client that does not say how long answers may be; never more than 8.
+	UDPAnswerLimit int `key:"udp_answer_limit" default:"3" reload:"yes" debug:"DNSUDPAnswerLimit"`
+	// Most address records in an answer. 0 means any number.
+	ARecordLimit int `key:"a_record_limit" default:"0" reload:"yes" debug:"DNSARecordLimit"`
+	// Add the metadata of nodes to their addresses, as TXT records.
+	EnableAdditionalNodeMetaTXT bool `key:"enable_additional_node_meta_txt" default:"true" reload:"yes" debug:"DNSNodeMetaTXT"`
+	// The SOA record.
+	SOA SOA `key:"soa"`
+	// Accepted, without meaning: answers come from what this agent keeps current in memory, always.
+	UseCache bool `key:"use_cache" default:"false" reload:"yes" debug:"DNSUseCache"`
+	// Accepted, without meaning, like use_cache.
+	CacheMaxAge time.Duration `key:"cache_max_age" default:"0s" reload:"yes" debug:"DNSCacheMaxAge"`
+}
+
+// SOA are the times of the SOA record.
+type SOA struct {
+	// Seconds after which secondary servers would look for changes.
+	Refresh int `key:"refresh" default:"3600" reload:"yes" debug:"DNSSOA.Refresh"`
+	// Seconds after which they would try again.
+	Retry int `key:"retry" default:"600" reload:"yes" debug:"DNSSOA.Retry"`
+	// Seconds after which they would stop answering.
+	Expire int `key:"expire" default:"86400" reload:"yes" debug:"DNSSOA.Expire"`
+	// Seconds a client may remember that a name does not exist.
+	MinTTL int `key:"min_ttl" default:"0" reload:"yes" debug:"DNSSOA.Minttl"`
 }
 
 // UnixSockets says who owns the unix sockets the agent makes.

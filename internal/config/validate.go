@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/base64"
 	"fmt"
+	"math"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -59,6 +60,7 @@ func (c *Config) validate(out *findings) {
 	v.networks()
 	v.ports()
 	v.choices()
+	v.dns()
 }
 
 // role checks server, bootstrap and what they need.
@@ -226,6 +228,12 @@ func (v validator) numbers() {
 		{"gossip_wan.retransmit_mult", c.GossipWAN.RetransmitMult, 1, 0},
 		{"autopilot.max_trailing_logs", c.Autopilot.MaxTrailingLogs, 0, 0},
 		{"autopilot.min_quorum", c.Autopilot.MinQuorum, 0, 0},
+		{"dns_config.udp_answer_limit", c.DNS.UDPAnswerLimit, 0, 0},
+		{"dns_config.a_record_limit", c.DNS.ARecordLimit, 0, 0},
+		{"dns_config.soa.refresh", c.DNS.SOA.Refresh, 0, math.MaxInt32},
+		{"dns_config.soa.retry", c.DNS.SOA.Retry, 0, math.MaxInt32},
+		{"dns_config.soa.expire", c.DNS.SOA.Expire, 0, math.MaxInt32},
+		{"dns_config.soa.min_ttl", c.DNS.SOA.MinTTL, 0, math.MaxInt32},
 	} {
 		switch {
 		case b.hi == b.lo && b.hi != 0 && b.value != b.hi:
@@ -259,6 +267,8 @@ func (v validator) durations() {
 		{"gossip_wan.probe_timeout", c.GossipWAN.ProbeTimeout, time.Millisecond},
 		{"default_query_time", c.DefaultQueryTime, time.Millisecond},
 		{"max_query_time", c.MaxQueryTime, time.Millisecond},
+		{"dns_config.recursor_timeout", c.DNS.RecursorTimeout, time.Millisecond},
+		{"dns_config.node_ttl", c.DNS.NodeTTL, 0},
 	} {
 		if b.value < b.lo {
 			v.fail([]string{b.key}, "choose a longer time", "%v is too short. Must be at least %v", b.value, b.lo)
@@ -343,8 +353,5 @@ func (v validator) choices() {
 	}
 	if !uiPath.MatchString(c.UI.ContentPath) {
 		v.fail([]string{"ui_config.content_path"}, "use letters, digits, /, - and _", "the path %q has invalid characters", c.UI.ContentPath)
-	}
-	if c.Domain == "" || c.Domain == "." {
-		v.fail([]string{"domain"}, "remove it to use consul.", "the domain is empty")
 	}
 }
