@@ -113,6 +113,21 @@ func (s *site) join(t *testing.T, name string) *via {
 	return v
 }
 
+// dev starts a dev agent, which is a cluster of its own. It ends with the test.
+func (s *site) dev(t *testing.T, extra map[string]any) *via {
+	t.Helper()
+	v, err := s.launch(agentproc.Spec{Name: strings.ToLower(t.Name()), Bind: s.alloc.Loopback(1)[0], Dev: true, Extra: extra})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.p.Kill)
+	within(t, "the dev agent serves", func() error {
+		_, err := v.api.KV().Delete("ready", nil)
+		return err
+	})
+	return v
+}
+
 func (s *site) close() {
 	for _, v := range s.agents {
 		v.p.Kill()
@@ -125,8 +140,6 @@ type via struct {
 	p    *agentproc.Process
 	api  *api.Client
 }
-
-func (v *via) url(path string) string { return "http://" + v.p.Spec.HTTPAddr() + path }
 
 // ways returns the leader, a follower and the client agent.
 func ways(t *testing.T) [3]*via {
@@ -190,6 +203,8 @@ func within(t *testing.T, what string, try func() error) {
 		}
 	}
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
 
 // must fails the test at once for an error that leaves nothing to check.
 func must(t *testing.T, err error) {
