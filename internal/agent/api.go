@@ -18,7 +18,7 @@ func (a *Agent) routes() []httpapi.Route {
 	rt := a.rt.Load()
 	api := &agentapi.API{
 		Agent: local{a}, Logs: a.cfg.Logs, Metrics: a.metrics, Authz: authz.Open{},
-		NodeName: rt.NodeName, DataDir: rt.DataDir, EnableDebug: rt.EnableDebug,
+		NodeName: rt.NodeName, DataDir: rt.DataDir, EnableDebug: func() bool { return a.rt.Load().EnableDebug },
 	}
 	return api.Routes()
 }

@@ -64,8 +64,9 @@ type API struct {
 	// DataDir is the directory whose disk agent/host describes; "" is that
 	// of temporary files.
 	DataDir string
-	// EnableDebug adds the routes below /debug/pprof/.
-	EnableDebug bool
+	// EnableDebug reports whether the routes below /debug/pprof/ are open. It
+	// is asked at every request, because a reload may change it; nil is no.
+	EnableDebug func() bool
 }
 
 // Routes returns the routes.
@@ -83,9 +84,7 @@ func (a *API) Routes() []httpapi.Route {
 		{Method: http.MethodGet, Pattern: "/v1/agent/metrics", Handle: a.metrics},
 		{Method: http.MethodGet, Pattern: "/metrics", Handle: a.prometheus},
 	}
-	if a.EnableDebug {
-		routes = append(routes, a.profileRoutes()...)
-	}
+	routes = append(routes, a.profileRoutes()...)
 	for i := range routes {
 		routes[i].Where = httpapi.Local
 	}

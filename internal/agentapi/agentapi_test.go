@@ -108,7 +108,7 @@ func newFixture(t *testing.T) *fixture {
 		lan: []gossip.Member{n1, n2},
 		wan: []gossip.Member{{Name: "n1.dc1"}},
 	}}
-	f.api = &agentapi.API{Agent: f.agent, Logs: logs, Metrics: metrics{}, Authz: authz.Open{}, NodeName: "n1", DataDir: t.TempDir(), EnableDebug: true}
+	f.api = &agentapi.API{Agent: f.agent, Logs: logs, Metrics: metrics{}, Authz: authz.Open{}, NodeName: "n1", DataDir: t.TempDir(), EnableDebug: func() bool { return true }}
 	return f
 }
 
@@ -390,7 +390,7 @@ func TestProfiles(t *testing.T) {
 	}
 	t.Run("off", func(t *testing.T) {
 		f := newFixture(t)
-		f.api.EnableDebug = false
+		f.api.EnableDebug = func() bool { return false }
 		for _, target := range []string{"/debug/pprof/", "/debug/pprof/profile"} {
 			if w := f.do(t, "GET", target); w.Code != http.StatusNotFound {
 				t.Errorf("%s: got %d %s", target, w.Code, w.Body)

@@ -40,9 +40,13 @@ func (a *API) profileRoutes() []httpapi.Route {
 	}
 }
 
-// debug lets only those look inside who may read the operator's things.
+// debug lets only those look inside who may read the operator's things, and
+// nobody while it is switched off.
 func (a *API) debug(h httpapi.Handler) httpapi.Handler {
 	return func(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
+		if a.EnableDebug == nil || !a.EnableDebug() {
+			return nil, failure.New(failure.NotFound, "profiles are off: set enable_debug to true and reload")
+		}
 		if err := authz.Require(ctx, a.Authz, r.Options.Token, authz.Operator, "", authz.Read); err != nil {
 			return nil, err
 		}
