@@ -385,7 +385,7 @@ func (a *Agent) Reload(context.Context) error {
 	filter, _ := telemetry.ParseFilter(fresh.Telemetry.PrefixFilter, fresh.Telemetry.FilterDefault)
 	a.metrics.SetFilter(filter)
 	a.http.SetMaxConnsPerClient(fresh.Limits.HTTPMaxConnsPerClient)
-	a.rt.Store(fresh)
+	a.rt.Store(a.rt.Load().Reloaded(fresh))
 	a.log.Info("configuration reloaded", "changed", changed)
 	if len(ignored) > 0 {
 		a.log.Warn("changed settings take effect only after a restart", "keys", ignored)
