@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -20,6 +21,8 @@ var (
 type gate struct {
 	Transport
 	stalled func() bool
+	// leads says whether this server leads in the term.
+	leads func(term uint64) bool
 
 	// probation is nil when this server may vote.
 	probation atomic.Pointer[probation]
@@ -96,12 +99,29 @@ func (g *gate) campaign(id string, done <-chan struct{}) bool {
 // Consumer implements raft.Transport.
 func (g *gate) Consumer() <-chan raft.RPC { return g.in }
 
-// AppendEntries implements raft.Transport.
+// How long raft waits for a follower that cannot be reached, and how often it is
+// tried meanwhile.
+const (
+	reachTime  = 30 * time.Second
+	reachPause = 50 * time.Millisecond
+)
+
+// AppendEntries implements raft.Transport. raft doubles its pause at every
+// failure, up to ten seconds, so a follower that was down for a while would lag
+// for as long again after it came back. Entries are therefore tried again here
+// until the follower answers. Heartbeats are not: on them hangs whether this
+// server still leads.
 func (g *gate) AppendEntries(id raft.ServerID, to raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	if g.stalled() {
-		return errStalled
+	heartbeat := req.PrevLogEntry == 0 && req.PrevLogTerm == 0 && len(req.Entries) == 0 && req.LeaderCommitIndex == 0
+	for until := time.Now().Add(reachTime); ; time.Sleep(reachPause) {
+		if g.stalled() {
+			return errStalled
+		}
+		err := g.Transport.AppendEntries(id, to, req, resp)
+		if err == nil || heartbeat || !g.leads(req.Term) || time.Now().After(until) {
+			return err
+		}
 	}
-	return g.Transport.AppendEntries(id, to, req, resp)
 }
 
 // AppendEntriesPipeline implements raft.Transport.

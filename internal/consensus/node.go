@@ -143,6 +143,7 @@ func (n *Node) start(store *storage) (*running, error) {
 		})
 	}
 	r.gate = newGate(inner, store.probation, r.stalled)
+	r.gate.leads = func(term uint64) bool { return r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term }
 	r.gate.reached = func(p *probation) bool { return r.raft.AppliedIndex() >= p.Index }
 	c := n.cfg.raft()
 	c.Logger = logger
