@@ -70,6 +70,8 @@ type backend interface {
 	stats() map[string]map[string]string
 	// reload takes what changed.
 	reload(rt *config.Runtime) error
+	// gauges sets the role's gauges.
+	gauges()
 	// routes returns the routes of all nouns; on a client their handlers
 	// never run.
 	routes() []httpapi.Route
@@ -104,7 +106,11 @@ func New(cfg Config) (_ *Agent, err error) {
 	if err := a.joins(rt); err != nil {
 		return nil, err
 	}
-	a.pool = rpc.NewPool(rpc.PoolConfig{Dial: dialer(rt), MaxRequestBytes: maxRequestBytes(rt)})
+	a.pool = rpc.NewPool(rpc.PoolConfig{
+		Dial: dialer(rt), MaxRequestBytes: maxRequestBytes(rt),
+		KeepaliveInterval: rt.Performance.GRPCKeepaliveInterval, KeepaliveTimeout: rt.Performance.GRPCKeepaliveTimeout,
+		Metrics: rpc.PoolMetrics{Calls: a.metrics.Counter("client.rpc"), Failed: a.metrics.Counter("client.rpc.failed")},
+	})
 	if rt.Server {
 		ln, err := listen(config.Listener{Network: "tcp", Address: rt.RPC.Bind.String()}, "ports.server")
 		if err != nil {
@@ -261,7 +267,9 @@ func (a *Agent) parts() []lifecycle.Part {
 	for _, r := range a.retry {
 		parts = append(parts, lifecycle.Part{Name: "retry join", Run: r.Run})
 	}
-	return append(parts, lifecycle.Part{Name: "readiness", Run: a.notify})
+	return append(parts,
+		lifecycle.Part{Name: "gauges", Run: a.keepGauges},
+		lifecycle.Part{Name: "readiness", Run: a.notify})
 }
 
 // seenEvery is how often a server notes that it is there.

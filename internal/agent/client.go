@@ -4,9 +4,12 @@ import (
 	"context"
 	"strconv"
 
+	"golang.org/x/time/rate"
+
 	"github.com/ctl-sh/ctl/internal/authz"
 	"github.com/ctl-sh/ctl/internal/catalog/catalogapi"
 	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/httpapi"
 	"github.com/ctl-sh/ctl/internal/kv/kvapi"
@@ -16,6 +19,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/remote"
 	"github.com/ctl-sh/ctl/internal/server"
 	"github.com/ctl-sh/ctl/internal/statusapi"
+	"github.com/ctl-sh/ctl/internal/telemetry"
 )
 
 // clientRole is the backend of an agent that is no server.
@@ -23,6 +27,8 @@ type clientRole struct {
 	*remote.Client
 	lan           *gossip.Pool
 	maxValueBytes int64
+	limit         *rate.Limiter // of requests to servers
+	exceeded      *telemetry.Counter
 }
 
 func (a *Agent) newClient(rt *config.Runtime) backend {
@@ -30,7 +36,27 @@ func (a *Agent) newClient(rt *config.Runtime) backend {
 	return &clientRole{
 		Client: remote.New(rt.Datacenter, a.lan, a.pool, log, server.Forward),
 		lan:    a.lan, maxValueBytes: int64(rt.Limits.KVMaxValueSize),
+		limit:    rate.NewLimiter(requestRate(rt)),
+		exceeded: a.metrics.Counter("client.rpc.exceeded"),
 	}
+}
+
+// requestRate returns how many requests to servers are allowed, a second and at
+// once.
+func requestRate(rt *config.Runtime) (rate.Limit, int) {
+	if rt.Limits.RPCRate < 0 {
+		return rate.Inf, 0
+	}
+	return rate.Limit(rt.Limits.RPCRate), rt.Limits.RPCMaxBurst
+}
+
+// Forward implements httpapi.Dispatcher, within limits.rpc_rate.
+func (r *clientRole) Forward(ctx context.Context, w httpapi.Where, dc string, req *httpapi.WireRequest) (*httpapi.WireResponse, error) {
+	if !r.limit.Allow() {
+		r.exceeded.Inc()
+		return nil, failure.New(failure.RateLimited, "this agent's rate of requests to servers (limits.rpc_rate) is exceeded; try again later")
+	}
+	return r.Client.Forward(ctx, w, dc, req)
 }
 
 // parts implements backend.
@@ -49,7 +75,15 @@ func (r *clientRole) stats() map[string]map[string]string {
 }
 
 // reload implements backend.
-func (r *clientRole) reload(*config.Runtime) error { return nil }
+func (r *clientRole) reload(rt *config.Runtime) error {
+	limit, burst := requestRate(rt)
+	r.limit.SetLimit(limit)
+	r.limit.SetBurst(burst)
+	return nil
+}
+
+// gauges implements backend: a client has none of its own.
+func (r *clientRole) gauges() {}
 
 // routes implements backend.
 func (r *clientRole) routes() []httpapi.Route {

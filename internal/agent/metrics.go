@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/buildinfo"
 	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/httpapi"
 	"github.com/ctl-sh/ctl/internal/telemetry"
@@ -19,7 +20,10 @@ func newMetrics(rt *config.Runtime) *telemetry.Metrics {
 			c.Hostname = strings.ReplaceAll(name, ".", "_")
 		}
 	}
-	return telemetry.New(c)
+	m := telemetry.New(c)
+	version, pre, _ := strings.Cut(buildinfo.Get().Version, "-")
+	m.Gauge("version", telemetry.Label{Name: "version", Value: version}, telemetry.Label{Name: "pre_release", Value: pre}).Set(1)
+	return m
 }
 
 // routeMetrics gives each HTTP route its sample. It implements httpapi.Metrics.

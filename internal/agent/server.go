@@ -23,9 +23,10 @@ import (
 type serverRole struct {
 	httpapi.Dispatcher
 	*server.Server
-	agent *Agent
-	port  *rpc.Mux
-	kv    *kvapi.API
+	agent    *Agent
+	port     *rpc.Mux
+	kv       *kvapi.API
+	measured *serverGauges
 }
 
 // newServer puts the server role together on the cluster port ln.
@@ -42,7 +43,7 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 	calls := rpc.DefaultServerConfig()
 	calls.MaxRequestBytes, calls.Logger = maxRequestBytes(rt), log
 	calls.Metrics = rpc.ServerMetrics{Requests: a.metrics.Counter("rpc.request"), Errors: a.metrics.Counter("rpc.request_error")}
-	r := &serverRole{agent: a, port: port, kv: &kvapi.API{Authz: authz.Open{}, MaxValueBytes: int64(rt.Limits.KVMaxValueSize)}}
+	r := &serverRole{agent: a, port: port, measured: newServerGauges(a.metrics, rt.Datacenter), kv: &kvapi.API{Authz: authz.Open{}, MaxValueBytes: int64(rt.Limits.KVMaxValueSize)}}
 	r.Server, err = server.New(server.Config{
 		NodeID: a.id, NodeName: rt.NodeName, Datacenter: rt.Datacenter, Advertise: rt.RPC.Advertise.String(),
 		Bootstrap: rt.Expect == 1, BootstrapExpect: rt.Expect,
@@ -55,7 +56,9 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 		Duties: func(s *server.Server) []leader.Duty {
 			return []leader.Duty{r.kv.Reaper(s.DB(), s.Applied)}
 		},
-		Logger: log,
+		ObserveApply: applySamples(a.metrics), ObserveBarrier: a.metrics.Sample("rpc.consistentRead").Since,
+		ObserveReconcile: a.metrics.Sample("leader.reconcile").Since,
+		Logger:           log,
 	})
 	if err != nil {
 		return nil, err

@@ -108,19 +108,6 @@ func deletedIndex(tx *store.Txn, prefix string) (uint64, error) {
 	return index, nil
 }
 
-// Count returns how many keys there are. It walks the table.
-func Count(tx *store.Txn) (int, error) {
-	it, err := tx.Get(TableEntries, store.IndexID)
-	if err != nil {
-		return 0, fmt.Errorf("count kv: %w", err)
-	}
-	n := 0
-	for it.Next() != nil {
-		n++
-	}
-	return n, nil
-}
-
 // HasTombstones reports whether any deletion up to index is still remembered;
 // a leader that has none to reap writes nothing.
 func HasTombstones(tx *store.Txn, index uint64) bool {

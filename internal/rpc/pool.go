@@ -53,6 +53,10 @@ type PoolConfig struct {
 	MaxRequestBytes int
 	// DialTimeout bounds one attempt to connect; zero is 5 s.
 	DialTimeout time.Duration
+	// KeepaliveInterval is how long a connection may be silent before it is
+	// probed, at least and by default 10 s; KeepaliveTimeout how long the
+	// probe may stay unanswered, by default 5 s.
+	KeepaliveInterval, KeepaliveTimeout time.Duration
 }
 
 func (c PoolConfig) withDefaults() PoolConfig {
@@ -76,6 +80,10 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	}
 	c.Metrics.Calls = counterOr(c.Metrics.Calls)
 	c.Metrics.Failed = counterOr(c.Metrics.Failed)
+	c.KeepaliveInterval = max(c.KeepaliveInterval, keepaliveTime)
+	if c.KeepaliveTimeout == 0 {
+		c.KeepaliveTimeout = keepaliveTimeout
+	}
 	return c
 }
 
@@ -118,7 +126,7 @@ func dialOptions(cfg PoolConfig) []grpc.DialOption {
 		grpc.WithWriteBufferSize(bufferBytes),
 		grpc.WithSharedWriteBuffer(true),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
-			Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true,
+			Time: cfg.KeepaliveInterval, Timeout: cfg.KeepaliveTimeout, PermitWithoutStream: true,
 		}),
 		// A restarted server must be found again at once, not after gRPC's
 		// two minutes.

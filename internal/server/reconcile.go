@@ -42,15 +42,18 @@ type reconciler struct {
 	// when there is nothing to do.
 	addPeer    func(ctx context.Context, s gossip.Server) error
 	removePeer func(ctx context.Context, s gossip.Server) error
+	observe    func(began time.Time)
 }
 
 // run reconciles at once, at every change of the members and now and then.
 func (r *reconciler) run(ctx context.Context) error {
 	for {
 		members, changed := r.members()
+		began := time.Now()
 		if err := r.reconcile(ctx, members); err != nil {
 			return err
 		}
+		r.observe(began)
 		t := time.NewTimer(reconcileEvery)
 		select {
 		case <-changed:

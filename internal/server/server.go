@@ -68,6 +68,12 @@ type Config struct {
 	DefaultWait, MaxWait time.Duration
 	// Serve answers a forwarded HTTP request. It is not called before Run.
 	Serve func(ctx context.Context, req *httpapi.WireRequest) *httpapi.WireResponse
+	// ObserveApply, ObserveBarrier and ObserveReconcile take when a write of a
+	// command type, the confirmation of a linearizable read, and a comparison
+	// of gossip and catalog began, once it succeeded.
+	ObserveApply     func(typ uint8, began time.Time)
+	ObserveBarrier   func(began time.Time)
+	ObserveReconcile func(began time.Time)
 	// Duties are what nouns do on the leader.
 	Duties func(*Server) []leader.Duty
 	Logger *slog.Logger
@@ -110,7 +116,7 @@ func New(cfg Config) (*Server, error) {
 	s.bootstrap = s.newBootstrapper()
 	s.supervisor = s.newSupervisor()
 	s.reconciler = &reconciler{
-		dc: cfg.Datacenter, db: db, log: s.log, members: s.members,
+		dc: cfg.Datacenter, db: db, log: s.log, members: s.members, observe: cfg.ObserveReconcile,
 		apply: s.Apply, addPeer: s.supervisor.addPeer, removePeer: s.supervisor.removePeer,
 	}
 	cfg.RPC.Listener = cfg.Mux.GRPC()
@@ -252,13 +258,21 @@ func (s *Server) Apply(ctx context.Context, typ uint8, body codec.Message) (any,
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	v, _, err := s.node.Apply(ctx, entry)
+	if err == nil {
+		s.cfg.ObserveApply(typ, began)
+	}
 	return v, err
 }
 
 // ReadBarrier implements query.Freshness.
 func (s *Server) ReadBarrier(ctx context.Context) error {
+	began := time.Now()
 	_, err := s.node.ReadBarrier(ctx)
+	if err == nil {
+		s.cfg.ObserveBarrier(began)
+	}
 	return err
 }
 
@@ -285,6 +299,9 @@ func (s *Server) Raft() *consensus.Node { return s.node }
 
 // Applied returns the index of the newest applied entry.
 func (s *Server) Applied() uint64 { return s.machine.Applied() }
+
+// LastIndex returns the index of this server's newest log entry.
+func (s *Server) LastIndex() uint64 { return s.progress().LastIndex }
 
 // Leadership returns who leads, as this server knows it.
 func (s *Server) Leadership() *signal.Value[consensus.Leadership] { return s.node.Leadership() }

@@ -56,3 +56,16 @@ func Indexes(tx *Txn) map[string]Index {
 	}
 	return out
 }
+
+// Count returns how many rows a table has. It walks the table.
+func Count(tx *Txn, table string) (int, error) {
+	it, err := tx.Get(table, IndexID)
+	if err != nil {
+		return 0, fmt.Errorf("count %s: %w", table, err)
+	}
+	n := 0
+	for it.Next() != nil {
+		n++
+	}
+	return n, nil
+}
