@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// agentsKey is where a script keeps its running agents.
+// agentsKey is where a script keeps what it has started.
 type agentsKey struct{}
 
 type agents struct {
@@ -35,17 +35,22 @@ func (a *agents) get(ts *testscript.TestScript, name string) *background {
 	defer a.mu.Unlock()
 	b := a.byName[name]
 	if b == nil {
-		ts.Fatalf("no agent %q was started", name)
+		ts.Fatalf("no %q was started", name)
 	}
 	return b
 }
 
 func startAgent(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, args, 1, "agent NAME ARGS...")
+	start(ts, neg, append([]string{args[0], "agent"}, args[1:]...))
+}
+
+func start(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, args, 2, "start NAME COMMAND ARGS...")
 	log, err := os.OpenFile(ts.MkAbs(args[0]+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	ts.Check(err)
 	defer log.Close() // the child has its own descriptor
-	cmd := exec.Command(ts.Getenv("CTL"), append([]string{"agent"}, args[1:]...)...)
+	cmd := exec.Command(ts.Getenv("CTL"), args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "XDG_DATA_HOME="+ts.Getenv("XDG_DATA_HOME"))
@@ -63,7 +68,7 @@ func startAgent(ts *testscript.TestScript, neg bool, args []string) {
 		case <-old.exited:
 		default:
 			_ = cmd.Process.Kill() // it has just started
-			ts.Fatalf("agent %q still runs", args[0])
+			ts.Fatalf("%q still runs", args[0])
 		}
 	}
 	a.byName[args[0]] = b
@@ -93,7 +98,7 @@ func awaitEnd(ts *testscript.TestScript, name string, b *background) {
 	select {
 	case <-b.exited:
 	case <-time.After(patience):
-		ts.Fatalf("agent %s still runs after %v:%s", name, patience, logs(ts))
+		ts.Fatalf("%s still runs after %v:%s", name, patience, logs(ts))
 	}
 }
 
@@ -102,7 +107,7 @@ func awaitExit(ts *testscript.TestScript, neg bool, args []string) {
 	b := of(ts).get(ts, args[0])
 	awaitEnd(ts, args[0], b)
 	if got := strconv.Itoa(b.cmd.ProcessState.ExitCode()); got != args[1] {
-		ts.Fatalf("agent %s exited %s, want %s:%s", args[0], got, args[1], logs(ts))
+		ts.Fatalf("%s exited %s, want %s:%s", args[0], got, args[1], logs(ts))
 	}
 }
 
@@ -112,7 +117,7 @@ func logged(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if neg {
 		if line := want.FindString(ts.ReadFile(args[0] + ".log")); line != "" {
-			ts.Fatalf("agent %s logged %q", args[0], line)
+			ts.Fatalf("%s logged %q", args[0], line)
 		}
 		return
 	}

@@ -9,6 +9,7 @@
 //
 //	agent NAME ARGS...      start ctl agent ARGS in the background; its output
 //	                        is NAME.log; ended with the script
+//	start NAME COMMAND...   the same for any ctl command
 //	halt NAME [SIGNAL]      send SIGTERM, or SIGNAL, and wait for the end
 //	                        (not after SIGHUP)
 //	exit NAME CODE          wait for the end and compare the exit code
