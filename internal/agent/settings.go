@@ -3,7 +3,10 @@ package agent
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/autopilot"
@@ -97,11 +100,24 @@ func raftSettings(rt *config.Runtime) consensus.Config {
 	if !rt.DevMode {
 		c.Dir = rt.DataDir + "/raft"
 	}
-	if rt.Expect == 1 && len(rt.RetryJoin) == 0 {
+	if rt.Expect == 1 && !namesOthers(rt.RetryJoin, rt.SerfLAN) {
 		// Nobody could give back what a damaged disk took.
 		c.OnDamage = consensus.Refuse
 	}
 	return c
+}
+
+// namesOthers reports whether an address to join may be that of another agent
+// than the one at own. One list for all servers names each of them, too.
+func namesOthers(join []string, own config.Endpoint) bool {
+	return slices.ContainsFunc(join, func(address string) bool {
+		host := address
+		if h, _, err := net.SplitHostPort(address); err == nil {
+			host = h
+		}
+		ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		return err != nil || ip != own.Advertise.Addr() && ip != own.Bind.Addr()
+	})
 }
 
 // holdStep is how long one attempt at a linearizable read waits for a leader;
