@@ -80,18 +80,20 @@ var signals = map[string]os.Signal{
 
 func haltAgent(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, args, 1, "halt NAME [SIGNAL]")
-	sig := signals["SIGTERM"]
-	if len(args) > 1 {
-		if sig = signals[args[1]]; sig == nil {
-			ts.Fatalf("unknown signal %q", args[1])
-		}
+	if len(args) == 1 {
+		args = append(args, "SIGTERM")
 	}
-	b := of(ts).get(ts, args[0])
-	ts.Check(b.cmd.Process.Signal(sig))
-	if sig == syscall.SIGHUP {
-		return
+	signalAgent(ts, neg, args)
+	awaitEnd(ts, args[0], of(ts).get(ts, args[0]))
+}
+
+func signalAgent(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, args, 2, "signal NAME SIGNAL")
+	sig := signals[args[1]]
+	if sig == nil {
+		ts.Fatalf("unknown signal %q", args[1])
 	}
-	awaitEnd(ts, args[0], b)
+	ts.Check(of(ts).get(ts, args[0]).cmd.Process.Signal(sig))
 }
 
 func awaitEnd(ts *testscript.TestScript, name string, b *background) {

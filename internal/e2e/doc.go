@@ -10,8 +10,8 @@
 //	agent NAME ARGS...      start ctl agent ARGS in the background; its output
 //	                        is NAME.log; ended with the script
 //	start NAME COMMAND...   the same for any ctl command
+//	signal NAME SIGNAL      send SIGNAL
 //	halt NAME [SIGNAL]      send SIGTERM, or SIGNAL, and wait for the end
-//	                        (not after SIGHUP)
 //	exit NAME CODE          wait for the end and compare the exit code
 //	logged NAME REGEXP      wait until NAME.log matches; with ! it must not now
 //	ready ADDRESS...        wait until each agent acknowledges a write
@@ -20,7 +20,8 @@
 //	                        others $FOLLOWER1, $FOLLOWER1_AT and so on
 //	eventually CMD ARGS...  repeat a ctl command, or the verb http, until it
 //	                        succeeds (http: with a status below 400); with
-//	                        -out REGEXP also until its output matches
+//	                        -out REGEXP also until its output matches, with
+//	                        -log NAME REGEXP until NAME.log does
 //	http METHOD URL [BODY]  send a request; status, headers and body are
 //	                        stdout; BODY @FILE is the file's content
 //	send ADDRESS FILE       send the bytes of FILE, with LF sent as CRLF, end

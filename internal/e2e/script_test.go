@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 				Setup:               func(env *testscript.Env) error { return setup(env, binDir, &alloc) },
 				Condition:           condition,
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-					"agent": startAgent, "start": start, "halt": haltAgent, "exit": awaitExit, "logged": logged,
+					"agent": startAgent, "start": start, "halt": haltAgent, "signal": signalAgent, "exit": awaitExit, "logged": logged,
 					"ready": ready, "roles": roles, "eventually": eventually, "clock": clock,
 					"http": request, "send": sendBytes, "capture": capture, "fill": fill, "expand": expand,
 				},

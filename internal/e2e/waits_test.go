@@ -98,14 +98,22 @@ func agreed(servers []string) (leader string, err error) {
 }
 
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
-	var match *regexp.Regexp
-	if len(args) > 2 && args[0] == "-out" {
-		var err error
+	var (
+		match *regexp.Regexp
+		log   string
+		err   error
+	)
+	switch {
+	case len(args) > 2 && args[0] == "-out":
 		match, err = regexp.Compile("(?m)" + args[1])
-		ts.Check(err)
 		args = args[2:]
+	case len(args) > 3 && args[0] == "-log":
+		log = args[1] + ".log"
+		match, err = regexp.Compile("(?m)" + args[2])
+		args = args[3:]
 	}
-	usage(ts, neg, args, 1, "eventually [-out REGEXP] COMMAND ARGS...")
+	ts.Check(err)
+	usage(ts, neg, args, 1, "eventually [-out REGEXP | -log NAME REGEXP] COMMAND ARGS...")
 	try, every := command(ts, args), commandTick
 	if args[0] == "http" {
 		try, every = answered(args[1:]), requestTick
@@ -113,7 +121,11 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	out := ""
 	poll(ts, "eventually "+strings.Join(args, " "), every, func() (err error) {
 		out, err = try()
-		if err == nil && match != nil && !match.MatchString(out) {
+		searched := out
+		if log != "" {
+			searched = ts.ReadFile(log)
+		}
+		if err == nil && match != nil && !match.MatchString(searched) {
 			err = fmt.Errorf("output does not match %q", match)
 		}
 		if err != nil {
@@ -121,7 +133,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return err
 	})
-	_, err := ts.Stdout().Write([]byte(out))
+	_, err = ts.Stdout().Write([]byte(out))
 	ts.Check(err)
 }
 
