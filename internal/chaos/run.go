@@ -408,8 +408,8 @@ func (r *run) targets(ctx context.Context, f Fault) ([]int, error) {
 	}
 }
 
-// recover waits until a write through every server is acknowledged, and returns
-// how long it took. A process that ended by itself is an error at once.
+// recover waits until a write through every server is acknowledged and a default
+// read there answered, and returns how long it took. A process that ended by itself is an error at once.
 func (r *run) recover(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	deadline := began.Add(r.RecoverBound)
@@ -419,7 +419,11 @@ func (r *run) recover(ctx context.Context) (time.Duration, error) {
 			r.probes++
 			op := prober.put(ctx, fmt.Sprintf("probe/%d", i), fmt.Sprintf("probe.%d", r.probes))
 			if op.Outcome == Done && op.Swapped {
-				break
+				// A server that was away still has to apply what it missed.
+				// Only then is a late answer of a watcher its own fault.
+				if _, ok := prober.get(ctx, op.Key, Default); ok {
+					break
+				}
 			}
 			if err := r.cluster.CheckRunning(); err != nil {
 				return 0, err
