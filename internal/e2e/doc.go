@@ -30,6 +30,7 @@
 //	clock start             start measuring
 //	clock LIMIT WHAT...     log the time since, and fail if it is over LIMIT
 //	fill FILE SIZE          make a file of SIZE bytes
+//	flip GLOB OFFSET        change one bit of the file
 //	expand FILE...          replace ${NAME} in files by the script's variables
 //
 // Conditions beside testscript's own: [root], the scripts run as root.

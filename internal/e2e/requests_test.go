@@ -1,15 +1,12 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -79,19 +76,4 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("stdout has no %q, or it has no group:\n%s", args[1], ts.ReadFile("stdout"))
 	}
 	ts.Setenv(args[0], found[1])
-}
-
-func fill(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, args, 2, "fill FILE SIZE")
-	size, err := strconv.Atoi(args[1])
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.Repeat([]byte("v"), size), 0o600))
-}
-
-func expand(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, args, 1, "expand FILE...")
-	for _, file := range args {
-		text := os.Expand(ts.ReadFile(file), ts.Getenv)
-		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
-	}
 }

@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 					"agent": startAgent, "start": start, "halt": haltAgent, "signal": signalAgent, "exit": awaitExit, "logged": logged,
 					"ready": ready, "roles": roles, "eventually": eventually, "clock": clock,
-					"http": request, "send": sendBytes, "capture": capture, "fill": fill, "expand": expand,
+					"http": request, "send": sendBytes, "capture": capture, "fill": fill, "flip": flip, "expand": expand,
 				},
 			})
 		})
