@@ -33,34 +33,22 @@ const (
 	TableNodes    = "nodes"
 	TableServices = "services"
 	TableChecks   = "checks"
-	byNodeID      = "uuid"
+	TableHeads    = "heads"
+)
+
+// Names of indexes.
+const (
+	byNodeID      = "uuid"        // nodes by their id
+	byName        = "name"        // services, and checks of services, by the service's name
+	byRepresented = "represented" // services by what they represent in the mesh
+	byInstance    = "instance"    // checks by the instance they are of
 )
 
 // Module returns the noun's tables, commands and triggers.
 func Module() store.Module {
 	return store.Module{
-		Name: "catalog",
-		Tables: []store.Table{
-			{
-				Schema: &store.TableSchema{Name: TableNodes, Indexes: map[string]*store.IndexSchema{
-					store.IndexID: {Name: store.IndexID, Unique: true, Indexer: store.FoldKey(func(n *Node) string { return n.Node })},
-					byNodeID:      {Name: byNodeID, AllowMissing: true, Indexer: store.FoldKey(func(n *Node) string { return n.ID })},
-				}},
-				New: func() codec.Message { return new(Node) },
-			},
-			{
-				Schema: &store.TableSchema{Name: TableServices, Indexes: map[string]*store.IndexSchema{
-					store.IndexID: {Name: store.IndexID, Unique: true, Indexer: store.PairKey(func(s *Service) (string, string) { return strings.ToLower(s.Node), s.ID }, false)},
-				}},
-				New: func() codec.Message { return new(Service) },
-			},
-			{
-				Schema: &store.TableSchema{Name: TableChecks, Indexes: map[string]*store.IndexSchema{
-					store.IndexID: {Name: store.IndexID, Unique: true, Indexer: store.PairKey(func(c *Check) (string, string) { return strings.ToLower(c.Node), c.CheckID }, false)},
-				}},
-				New: func() codec.Message { return new(Check) },
-			},
-		},
+		Name:   "catalog",
+		Tables: tables(),
 		Commands: []store.Command{
 			{Type: TypeRegister, Name: "catalog.register", Apply: applyRegister},
 			{Type: TypeDeregister, Name: "catalog.deregister", Apply: applyDeregister},
@@ -72,7 +60,18 @@ func Module() store.Module {
 			{Name: "catalog.checks-of-node", Table: TableNodes, OnDelete: func(tx *store.WriteTxn, row any) error {
 				return removeAll[Check](tx, TableChecks, row.(*Node).Node)
 			}},
-			{Name: "catalog.checks-of-service", Table: TableServices, OnDelete: removeChecksOf},
+			{Name: "catalog.head-of-node", Table: TableNodes, OnDelete: func(tx *store.WriteTxn, row any) error {
+				return watchedNode.moved(tx, row.(*Node).Node)
+			}},
+			{Name: "catalog.checks-of-service", Table: TableServices, OnDelete: func(tx *store.WriteTxn, row any) error {
+				return removeChecksOf(tx, row.(*Service))
+			}},
+			{Name: "catalog.heads-of-service", Table: TableServices, OnDelete: func(tx *store.WriteTxn, row any) error {
+				return instanceMoved(tx, row.(*Service))
+			}},
+			{Name: "catalog.heads-of-check", Table: TableChecks, OnDelete: func(tx *store.WriteTxn, row any) error {
+				return checkMoved(tx, row.(*Check))
+			}},
 		},
 	}
 }
@@ -90,16 +89,12 @@ func removeAll[Row any](tx *store.WriteTxn, table, node string) error {
 	return nil
 }
 
-func removeChecksOf(tx *store.WriteTxn, row any) error {
-	s := row.(*Service)
-	it, err := tx.Get(TableChecks, store.IndexID+"_prefix", strings.ToLower(s.Node))
+func removeChecksOf(tx *store.WriteTxn, s *Service) error {
+	checks, err := checksOf(tx.Txn, s.Node, s.ID)
 	if err != nil {
-		return fmt.Errorf("list checks of %s: %w", s.Node, err)
+		return err
 	}
-	for _, c := range store.Collect[Check](it) {
-		if c.ServiceID != s.ID {
-			continue
-		}
+	for _, c := range checks {
 		if err := tx.Remove(TableChecks, c); err != nil {
 			return err
 		}
@@ -113,39 +108,23 @@ func applyRegister(tx *store.WriteTxn, body []byte) (any, error) {
 	if err := codec.Decode(body, &r); err != nil {
 		return nil, err
 	}
-	if err := r.Validate(); err != nil {
+	if err := r.Complete(); err != nil {
 		return nil, err
 	}
 	if err := putNode(tx, &r); err != nil {
 		return nil, err
 	}
 	if r.Service != nil {
-		r.Service.Node = r.Node.Node
 		if err := putService(tx, r.Service); err != nil {
 			return nil, err
 		}
 	}
 	for _, c := range r.Checks {
-		c.Node = r.Node.Node
 		if err := putCheck(tx, c); err != nil {
 			return nil, err
 		}
 	}
 	return nil, nil
-}
-
-// Validate checks what can be checked without the state. It fails with
-// failure.Invalid.
-func (r *Registration) Validate() error {
-	switch {
-	case r.Node.Node == "":
-		return failure.New(failure.Invalid, "Must provide node")
-	case r.Node.Address == "" && !r.SkipNodeUpdate:
-		return failure.New(failure.Invalid, "Must provide address if SkipNodeUpdate is not set")
-	case r.Service != nil && r.Service.Service == "":
-		return failure.New(failure.Invalid, "Must provide service name (Service.Service)")
-	}
-	return nil
 }
 
 func putNode(tx *store.WriteTxn, r *Registration) error {
@@ -169,7 +148,13 @@ func putNode(tx *store.WriteTxn, r *Registration) error {
 		}
 		n.CreateIndex = old.CreateIndex
 	}
-	return tx.Put(TableNodes, &n)
+	if err := tx.Put(TableNodes, &n); err != nil {
+		return err
+	}
+	if err := watchedNode.moved(tx, n.Node); err != nil {
+		return err
+	}
+	return servicesMoved(tx, n.Node)
 }
 
 // takeName clears the way for n: the row its id had under another name goes,
@@ -195,51 +180,86 @@ func takeName(tx *store.WriteTxn, n, holder *Node) error {
 }
 
 func putService(tx *store.WriteTxn, s *Service) error {
-	if s.ID == "" {
-		s.ID = s.Service
-	}
-	row, err := tx.First(TableServices, store.IndexID, strings.ToLower(s.Node), s.ID)
+	old, err := serviceOn(tx.Txn, s.Node, s.ID)
 	if err != nil {
-		return fmt.Errorf("get service %s on %s: %w", s.ID, s.Node, err)
+		return err
 	}
 	s.CreateIndex, s.ModifyIndex = tx.Index, tx.Index
-	if row != nil {
-		old := row.(*Service)
+	if old != nil {
 		s.CreateIndex = old.CreateIndex
 		if old.same(s) {
 			return nil
 		}
 	}
-	return tx.Put(TableServices, s)
+	if err := tx.Put(TableServices, s); err != nil {
+		return err
+	}
+	if old != nil {
+		if err := leaveName(tx, old, s); err != nil {
+			return err
+		}
+	}
+	return instanceMoved(tx, s)
+}
+
+// leaveName finishes the change of an instance from old to s: its checks take a
+// new name along, and who watches what it was before is told.
+func leaveName(tx *store.WriteTxn, old, s *Service) error {
+	if old.Service != s.Service {
+		checks, err := checksOf(tx.Txn, s.Node, s.ID)
+		if err != nil {
+			return err
+		}
+		for _, c := range checks {
+			renamed := *c
+			renamed.ServiceName, renamed.ServiceTags, renamed.ModifyIndex = s.Service, s.Tags, tx.Index
+			if err := tx.Put(TableChecks, &renamed); err != nil {
+				return err
+			}
+		}
+		if len(checks) > 0 {
+			if err := watchedChecks.moved(tx, s.Node); err != nil {
+				return err
+			}
+		}
+	}
+	return serviceMoved(tx, old)
 }
 
 func putCheck(tx *store.WriteTxn, c *Check) error {
 	if c.ServiceID != "" {
-		row, err := tx.First(TableServices, store.IndexID, strings.ToLower(c.Node), c.ServiceID)
+		s, err := serviceOn(tx.Txn, c.Node, c.ServiceID)
 		if err != nil {
-			return fmt.Errorf("get service %s on %s: %w", c.ServiceID, c.Node, err)
+			return err
 		}
-		if row == nil {
+		if s == nil {
 			return failure.Newf(failure.Invalid, "Unknown service ID '%s' for check ID '%s'", c.ServiceID, c.CheckID)
 		}
-		c.ServiceName, c.ServiceTags = row.(*Service).Service, row.(*Service).Tags
+		c.ServiceName, c.ServiceTags = s.Service, s.Tags
 	}
 	if c.Status == "" {
 		c.Status = Critical
 	}
-	row, err := tx.First(TableChecks, store.IndexID, strings.ToLower(c.Node), c.CheckID)
+	old, err := CheckOn(tx.Txn, c.Node, c.CheckID)
 	if err != nil {
-		return fmt.Errorf("get check %s on %s: %w", c.CheckID, c.Node, err)
+		return err
 	}
 	c.CreateIndex, c.ModifyIndex = tx.Index, tx.Index
-	if row != nil {
-		old := row.(*Check)
+	if old != nil {
 		c.CreateIndex = old.CreateIndex
 		if old.same(c) {
 			return nil
 		}
 	}
-	return tx.Put(TableChecks, c)
+	if err := tx.Put(TableChecks, c); err != nil {
+		return err
+	}
+	if old != nil && old.ServiceID != c.ServiceID {
+		if err := checkMoved(tx, old); err != nil {
+			return err
+		}
+	}
+	return checkMoved(tx, c)
 }
 
 // applyDeregister runs a Removal. Removing what is not there is done already.

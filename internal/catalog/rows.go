@@ -1,62 +1,6 @@
 package catalog
 
-import (
-	"maps"
-	"slices"
-
-	"github.com/tinylib/msgp/msgp"
-)
-
 //go:generate go tool -modfile=../../tools/go.mod msgp -file rows.go -o rows_gen.go -io=false -tests=false
-
-//msgp:ignore Labels
-
-// Labels are metadata or tagged addresses: names and what they mean. They
-// travel in the order of their names, so that the same labels are the same
-// bytes on every server.
-type Labels map[string]string
-
-// MarshalMsg implements msgp.Marshaler.
-func (l Labels) MarshalMsg(b []byte) ([]byte, error) {
-	b = msgp.AppendMapHeader(b, uint32(len(l)))
-	for _, k := range slices.Sorted(maps.Keys(l)) {
-		b = msgp.AppendString(b, k)
-		b = msgp.AppendString(b, l[k])
-	}
-	return b, nil
-}
-
-// UnmarshalMsg implements msgp.Unmarshaler.
-func (l *Labels) UnmarshalMsg(b []byte) ([]byte, error) {
-	n, b, err := msgp.ReadMapHeaderBytes(b)
-	if err != nil {
-		return b, err
-	}
-	*l = nil
-	for range n {
-		var k, v string
-		if k, b, err = msgp.ReadStringBytes(b); err != nil {
-			return b, err
-		}
-		if v, b, err = msgp.ReadStringBytes(b); err != nil {
-			return b, err
-		}
-		if *l == nil {
-			*l = Labels{}
-		}
-		(*l)[k] = v
-	}
-	return b, nil
-}
-
-// Msgsize implements msgp.Sizer.
-func (l Labels) Msgsize() int {
-	size := msgp.MapHeaderSize
-	for k, v := range l {
-		size += 2*msgp.StringPrefixSize + len(k) + len(v)
-	}
-	return size
-}
 
 // Node is a machine of the datacenter. Names are compared without case.
 // Members and order of the JSON are those of the public API.
@@ -79,17 +23,45 @@ type Weights struct {
 
 // Service is an instance of a service on a node.
 type Service struct {
-	Node              string   `json:"-" msg:"n"`
-	ID                string   `msg:"id"`
-	Service           string   `msg:"s"`
-	Tags              []string `msg:"t,omitempty"`
-	Address           string   `msg:"a,omitempty"`
-	Meta              Labels   `msg:"me"`
-	Port              int      `json:",omitempty" msg:"p,omitempty"`
-	Weights           Weights  `msg:"w"`
-	EnableTagOverride bool     `msg:"o,omitempty"`
-	CreateIndex       uint64   `msg:"c"`
-	ModifyIndex       uint64   `msg:"m"`
+	Node    string `msg:"n"`
+	ID      string `msg:"id"`
+	Service string `msg:"s"`
+	// Kind is "" for a usual service, or that of a proxy or gateway.
+	Kind              string    `msg:"ki,omitempty"`
+	Tags              []string  `msg:"t,omitempty"`
+	Address           string    `msg:"a,omitempty"`
+	TaggedAddresses   Addresses `msg:"ta"`
+	Meta              Labels    `msg:"me"`
+	Port              int       `msg:"p,omitempty"`
+	SocketPath        string    `msg:"so,omitempty"`
+	Weights           Weights   `msg:"w"`
+	EnableTagOverride bool      `msg:"o,omitempty"`
+	// ConnectNative is true for an instance that speaks the mesh's protocol
+	// itself.
+	ConnectNative bool `msg:"cn,omitempty"`
+	// Proxy is the configuration of a proxy as JSON, opaque here; empty for
+	// none. Destination is the service that a connect proxy stands for.
+	Proxy       []byte `msg:"px,omitempty"`
+	Destination string `msg:"d,omitempty"`
+	CreateIndex uint64 `msg:"c"`
+	ModifyIndex uint64 `msg:"m"`
+}
+
+// KindConnectProxy is the Kind of a proxy that stands for one service.
+const KindConnectProxy = "connect-proxy"
+
+// Represents returns the name of the service that mesh clients reach through
+// the instance: its own for a native one, a connect proxy's destination, "" for
+// all others.
+func (s *Service) Represents() string {
+	switch {
+	case s.Kind == KindConnectProxy:
+		return s.Destination
+	case s.ConnectNative:
+		return s.Service
+	default:
+		return ""
+	}
 }
 
 // Health states of a check.
@@ -118,8 +90,11 @@ type Check struct {
 	Interval    string   `msg:"iv,omitempty"`
 	Timeout     string   `msg:"to,omitempty"`
 	ExposedPort int      `msg:"ep,omitempty"`
-	CreateIndex uint64   `msg:"c"`
-	ModifyIndex uint64   `msg:"m"`
+	// Definition is how the check is made, as JSON, opaque here; empty for
+	// a check whose definition nobody gave.
+	Definition  []byte `msg:"df,omitempty"`
+	CreateIndex uint64 `msg:"c"`
+	ModifyIndex uint64 `msg:"m"`
 }
 
 // Registration is the body of the log entry that registers a node and, with
@@ -139,4 +114,12 @@ type Removal struct {
 	Node      string `msg:"n"`
 	ServiceID string `msg:"s,omitempty"`
 	CheckID   string `msg:"c,omitempty"`
+}
+
+// Head is the index at which something that is watched for itself last changed:
+// a service, a node, the checks of a node. It goes when the thing goes. Equal
+// pointers mean that nothing about the thing has changed.
+type Head struct {
+	Key   string `msg:"k"`
+	Index uint64 `msg:"i"`
 }

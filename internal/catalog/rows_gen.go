@@ -10,8 +10,8 @@ import (
 func (z *Check) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// check for omitted fields
-	zb0001Len := uint32(15)
-	var zb0001Mask uint16 /* 15 bits */
+	zb0001Len := uint32(16)
+	var zb0001Mask uint16 /* 16 bits */
 	_ = zb0001Mask
 	if z.Notes == "" {
 		zb0001Len--
@@ -49,8 +49,12 @@ func (z *Check) MarshalMsg(b []byte) (o []byte, err error) {
 		zb0001Len--
 		zb0001Mask |= 0x1000
 	}
+	if z.Definition == nil {
+		zb0001Len--
+		zb0001Mask |= 0x2000
+	}
 	// variable map header, size zb0001Len
-	o = append(o, 0x80|uint8(zb0001Len))
+	o = msgp.AppendMapHeader(o, zb0001Len)
 
 	// skip if no fields are to be emitted
 	if zb0001Len != 0 {
@@ -113,6 +117,11 @@ func (z *Check) MarshalMsg(b []byte) (o []byte, err error) {
 			// string "ep"
 			o = append(o, 0xa2, 0x65, 0x70)
 			o = msgp.AppendInt(o, z.ExposedPort)
+		}
+		if (zb0001Mask & 0x2000) == 0 { // if not omitted
+			// string "df"
+			o = append(o, 0xa2, 0x64, 0x66)
+			o = msgp.AppendBytes(o, z.Definition)
 		}
 		// string "c"
 		o = append(o, 0xa1, 0x63)
@@ -233,6 +242,12 @@ func (z *Check) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "ExposedPort")
 				return
 			}
+		case "df":
+			z.Definition, bts, err = msgp.ReadBytesBytes(bts, z.Definition)
+			if err != nil {
+				err = msgp.WrapError(err, "Definition")
+				return
+			}
 		case "c":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
 			if err != nil {
@@ -259,11 +274,72 @@ func (z *Check) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Check) Msgsize() (s int) {
-	s = 1 + 2 + msgp.StringPrefixSize + len(z.Node) + 3 + msgp.StringPrefixSize + len(z.CheckID) + 3 + msgp.StringPrefixSize + len(z.Name) + 3 + msgp.StringPrefixSize + len(z.Status) + 3 + msgp.StringPrefixSize + len(z.Notes) + 3 + msgp.StringPrefixSize + len(z.Output) + 3 + msgp.StringPrefixSize + len(z.ServiceID) + 3 + msgp.StringPrefixSize + len(z.ServiceName) + 3 + msgp.ArrayHeaderSize
+	s = 3 + 2 + msgp.StringPrefixSize + len(z.Node) + 3 + msgp.StringPrefixSize + len(z.CheckID) + 3 + msgp.StringPrefixSize + len(z.Name) + 3 + msgp.StringPrefixSize + len(z.Status) + 3 + msgp.StringPrefixSize + len(z.Notes) + 3 + msgp.StringPrefixSize + len(z.Output) + 3 + msgp.StringPrefixSize + len(z.ServiceID) + 3 + msgp.StringPrefixSize + len(z.ServiceName) + 3 + msgp.ArrayHeaderSize
 	for za0001 := range z.ServiceTags {
 		s += msgp.StringPrefixSize + len(z.ServiceTags[za0001])
 	}
-	s += 3 + msgp.StringPrefixSize + len(z.Type) + 3 + msgp.StringPrefixSize + len(z.Interval) + 3 + msgp.StringPrefixSize + len(z.Timeout) + 3 + msgp.IntSize + 2 + msgp.Uint64Size + 2 + msgp.Uint64Size
+	s += 3 + msgp.StringPrefixSize + len(z.Type) + 3 + msgp.StringPrefixSize + len(z.Interval) + 3 + msgp.StringPrefixSize + len(z.Timeout) + 3 + msgp.IntSize + 3 + msgp.BytesPrefixSize + len(z.Definition) + 2 + msgp.Uint64Size + 2 + msgp.Uint64Size
+	return
+}
+
+// MarshalMsg implements msgp.Marshaler
+func (z Head) MarshalMsg(b []byte) (o []byte, err error) {
+	o = msgp.Require(b, z.Msgsize())
+	// map header, size 2
+	// string "k"
+	o = append(o, 0x82, 0xa1, 0x6b)
+	o = msgp.AppendString(o, z.Key)
+	// string "i"
+	o = append(o, 0xa1, 0x69)
+	o = msgp.AppendUint64(o, z.Index)
+	return
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler
+func (z *Head) UnmarshalMsg(bts []byte) (o []byte, err error) {
+	var field []byte
+	_ = field
+	var zb0001 uint32
+	zb0001, bts, err = msgp.ReadMapHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err)
+		return
+	}
+	for zb0001 > 0 {
+		zb0001--
+		field, bts, err = msgp.ReadMapKeyZC(bts)
+		if err != nil {
+			err = msgp.WrapError(err)
+			return
+		}
+		switch msgp.UnsafeString(field) {
+		case "k":
+			z.Key, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Key")
+				return
+			}
+		case "i":
+			z.Index, bts, err = msgp.ReadUint64Bytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Index")
+				return
+			}
+		default:
+			bts, err = msgp.Skip(bts)
+			if err != nil {
+				err = msgp.WrapError(err)
+				return
+			}
+		}
+	}
+	o = bts
+	return
+}
+
+// Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
+func (z Head) Msgsize() (s int) {
+	s = 1 + 2 + msgp.StringPrefixSize + len(z.Key) + 2 + msgp.Uint64Size
 	return
 }
 
@@ -671,27 +747,47 @@ func (z Removal) Msgsize() (s int) {
 func (z *Service) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// check for omitted fields
-	zb0001Len := uint32(11)
-	var zb0001Mask uint16 /* 11 bits */
+	zb0001Len := uint32(17)
+	var zb0001Mask uint32 /* 17 bits */
 	_ = zb0001Mask
-	if z.Tags == nil {
+	if z.Kind == "" {
 		zb0001Len--
 		zb0001Mask |= 0x8
 	}
-	if z.Address == "" {
+	if z.Tags == nil {
 		zb0001Len--
 		zb0001Mask |= 0x10
 	}
-	if z.Port == 0 {
+	if z.Address == "" {
 		zb0001Len--
-		zb0001Mask |= 0x40
+		zb0001Mask |= 0x20
 	}
-	if z.EnableTagOverride == false {
+	if z.Port == 0 {
 		zb0001Len--
 		zb0001Mask |= 0x100
 	}
+	if z.SocketPath == "" {
+		zb0001Len--
+		zb0001Mask |= 0x200
+	}
+	if z.EnableTagOverride == false {
+		zb0001Len--
+		zb0001Mask |= 0x800
+	}
+	if z.ConnectNative == false {
+		zb0001Len--
+		zb0001Mask |= 0x1000
+	}
+	if z.Proxy == nil {
+		zb0001Len--
+		zb0001Mask |= 0x2000
+	}
+	if z.Destination == "" {
+		zb0001Len--
+		zb0001Mask |= 0x4000
+	}
 	// variable map header, size zb0001Len
-	o = append(o, 0x80|uint8(zb0001Len))
+	o = msgp.AppendMapHeader(o, zb0001Len)
 
 	// skip if no fields are to be emitted
 	if zb0001Len != 0 {
@@ -705,6 +801,11 @@ func (z *Service) MarshalMsg(b []byte) (o []byte, err error) {
 		o = append(o, 0xa1, 0x73)
 		o = msgp.AppendString(o, z.Service)
 		if (zb0001Mask & 0x8) == 0 { // if not omitted
+			// string "ki"
+			o = append(o, 0xa2, 0x6b, 0x69)
+			o = msgp.AppendString(o, z.Kind)
+		}
+		if (zb0001Mask & 0x10) == 0 { // if not omitted
 			// string "t"
 			o = append(o, 0xa1, 0x74)
 			o = msgp.AppendArrayHeader(o, uint32(len(z.Tags)))
@@ -712,10 +813,17 @@ func (z *Service) MarshalMsg(b []byte) (o []byte, err error) {
 				o = msgp.AppendString(o, z.Tags[za0001])
 			}
 		}
-		if (zb0001Mask & 0x10) == 0 { // if not omitted
+		if (zb0001Mask & 0x20) == 0 { // if not omitted
 			// string "a"
 			o = append(o, 0xa1, 0x61)
 			o = msgp.AppendString(o, z.Address)
+		}
+		// string "ta"
+		o = append(o, 0xa2, 0x74, 0x61)
+		o, err = z.TaggedAddresses.MarshalMsg(o)
+		if err != nil {
+			err = msgp.WrapError(err, "TaggedAddresses")
+			return
 		}
 		// string "me"
 		o = append(o, 0xa2, 0x6d, 0x65)
@@ -724,10 +832,15 @@ func (z *Service) MarshalMsg(b []byte) (o []byte, err error) {
 			err = msgp.WrapError(err, "Meta")
 			return
 		}
-		if (zb0001Mask & 0x40) == 0 { // if not omitted
+		if (zb0001Mask & 0x100) == 0 { // if not omitted
 			// string "p"
 			o = append(o, 0xa1, 0x70)
 			o = msgp.AppendInt(o, z.Port)
+		}
+		if (zb0001Mask & 0x200) == 0 { // if not omitted
+			// string "so"
+			o = append(o, 0xa2, 0x73, 0x6f)
+			o = msgp.AppendString(o, z.SocketPath)
 		}
 		// string "w"
 		o = append(o, 0xa1, 0x77)
@@ -738,10 +851,25 @@ func (z *Service) MarshalMsg(b []byte) (o []byte, err error) {
 		// string "w"
 		o = append(o, 0xa1, 0x77)
 		o = msgp.AppendInt(o, z.Weights.Warning)
-		if (zb0001Mask & 0x100) == 0 { // if not omitted
+		if (zb0001Mask & 0x800) == 0 { // if not omitted
 			// string "o"
 			o = append(o, 0xa1, 0x6f)
 			o = msgp.AppendBool(o, z.EnableTagOverride)
+		}
+		if (zb0001Mask & 0x1000) == 0 { // if not omitted
+			// string "cn"
+			o = append(o, 0xa2, 0x63, 0x6e)
+			o = msgp.AppendBool(o, z.ConnectNative)
+		}
+		if (zb0001Mask & 0x2000) == 0 { // if not omitted
+			// string "px"
+			o = append(o, 0xa2, 0x70, 0x78)
+			o = msgp.AppendBytes(o, z.Proxy)
+		}
+		if (zb0001Mask & 0x4000) == 0 { // if not omitted
+			// string "d"
+			o = append(o, 0xa1, 0x64)
+			o = msgp.AppendString(o, z.Destination)
 		}
 		// string "c"
 		o = append(o, 0xa1, 0x63)
@@ -789,6 +917,12 @@ func (z *Service) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Service")
 				return
 			}
+		case "ki":
+			z.Kind, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Kind")
+				return
+			}
 		case "t":
 			var zb0002 uint32
 			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
@@ -814,6 +948,12 @@ func (z *Service) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Address")
 				return
 			}
+		case "ta":
+			bts, err = z.TaggedAddresses.UnmarshalMsg(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "TaggedAddresses")
+				return
+			}
 		case "me":
 			bts, err = z.Meta.UnmarshalMsg(bts)
 			if err != nil {
@@ -824,6 +964,12 @@ func (z *Service) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			z.Port, bts, err = msgp.ReadIntBytes(bts)
 			if err != nil {
 				err = msgp.WrapError(err, "Port")
+				return
+			}
+		case "so":
+			z.SocketPath, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "SocketPath")
 				return
 			}
 		case "w":
@@ -867,6 +1013,24 @@ func (z *Service) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "EnableTagOverride")
 				return
 			}
+		case "cn":
+			z.ConnectNative, bts, err = msgp.ReadBoolBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "ConnectNative")
+				return
+			}
+		case "px":
+			z.Proxy, bts, err = msgp.ReadBytesBytes(bts, z.Proxy)
+			if err != nil {
+				err = msgp.WrapError(err, "Proxy")
+				return
+			}
+		case "d":
+			z.Destination, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Destination")
+				return
+			}
 		case "c":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
 			if err != nil {
@@ -893,11 +1057,11 @@ func (z *Service) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Service) Msgsize() (s int) {
-	s = 1 + 2 + msgp.StringPrefixSize + len(z.Node) + 3 + msgp.StringPrefixSize + len(z.ID) + 2 + msgp.StringPrefixSize + len(z.Service) + 2 + msgp.ArrayHeaderSize
+	s = 3 + 2 + msgp.StringPrefixSize + len(z.Node) + 3 + msgp.StringPrefixSize + len(z.ID) + 2 + msgp.StringPrefixSize + len(z.Service) + 3 + msgp.StringPrefixSize + len(z.Kind) + 2 + msgp.ArrayHeaderSize
 	for za0001 := range z.Tags {
 		s += msgp.StringPrefixSize + len(z.Tags[za0001])
 	}
-	s += 2 + msgp.StringPrefixSize + len(z.Address) + 3 + z.Meta.Msgsize() + 2 + msgp.IntSize + 2 + 1 + 2 + msgp.IntSize + 2 + msgp.IntSize + 2 + msgp.BoolSize + 2 + msgp.Uint64Size + 2 + msgp.Uint64Size
+	s += 2 + msgp.StringPrefixSize + len(z.Address) + 3 + z.TaggedAddresses.Msgsize() + 3 + z.Meta.Msgsize() + 2 + msgp.IntSize + 3 + msgp.StringPrefixSize + len(z.SocketPath) + 2 + 1 + 2 + msgp.IntSize + 2 + msgp.IntSize + 2 + msgp.BoolSize + 3 + msgp.BoolSize + 3 + msgp.BytesPrefixSize + len(z.Proxy) + 2 + msgp.StringPrefixSize + len(z.Destination) + 2 + msgp.Uint64Size + 2 + msgp.Uint64Size
 	return
 }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,20 +17,26 @@ func (n *Node) same(o *Node) bool {
 }
 
 func (s *Service) same(o *Service) bool {
-	return s.Service == o.Service && s.Address == o.Address && s.Port == o.Port && s.Weights == o.Weights &&
+	return s.Kind == o.Kind && s.SocketPath == o.SocketPath && s.ConnectNative == o.ConnectNative && s.Destination == o.Destination &&
+		bytes.Equal(s.Proxy, o.Proxy) && maps.Equal(s.TaggedAddresses, o.TaggedAddresses) &&
+		s.Service == o.Service && s.Address == o.Address && s.Port == o.Port && s.Weights == o.Weights &&
 		s.EnableTagOverride == o.EnableTagOverride && slices.Equal(s.Tags, o.Tags) && maps.Equal(s.Meta, o.Meta)
 }
 
 func (c *Check) same(o *Check) bool {
 	return c.Name == o.Name && c.Status == o.Status && c.Notes == o.Notes && c.Output == o.Output &&
 		c.ServiceID == o.ServiceID && c.ServiceName == o.ServiceName && slices.Equal(c.ServiceTags, o.ServiceTags) &&
-		c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.ExposedPort == o.ExposedPort
+		c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.ExposedPort == o.ExposedPort &&
+		bytes.Equal(c.Definition, o.Definition)
 }
 
 // Registered reports whether the state already is what r would make it, so that
-// who reconciles need not write. The service and the checks of r must name
-// their ids; a check of a service counts as changed.
+// who reconciles need not write. It completes r; a registration that would be
+// refused is not in the state, and a check of a service counts as changed.
 func Registered(tx *store.Txn, r *Registration) (bool, error) {
+	if r.Complete() != nil {
+		return false, nil //nolint:nilerr // the refusal is applying's to give
+	}
 	n, err := node(tx, r.Node.Node)
 	if err != nil || n == nil || !r.SkipNodeUpdate && !n.same(&r.Node) {
 		return false, err

@@ -1,13 +1,16 @@
-// Package catalogapi is the edge of the catalog: the HTTP routes that read
-// nodes, services and checks.
+// Package catalogapi is the edge of the catalog: the HTTP routes that register
+// and find nodes, services and checks.
 //
-// It reads, asks authz, filters and gives rows the shape of the public API; the
-// rules of the catalog are in package catalog. What a token may not read is
+// It decodes, asks authz, filters and gives rows the shape of the public API;
+// the rules of the catalog are in package catalog. What a token may not read is
 // left out without a word, and a node that is hidden or unknown is null, with
 // status 200: clients rely on both. Lists are never null.
 //
-// Not here yet: registering through the catalog, the service-health routes,
-// sorting by distance (near is accepted and changes nothing).
+// The service "consul" is the servers' own: the leader registers it for each of
+// them. Registering or deregistering it over HTTP is refused with status 400.
+//
+// Not here: sorting by distance (near is accepted and changes nothing) and
+// gateways. merge-central-config, cached, and peers are accepted and ignored.
 //
 // Source: the public documentation of the catalog's and health's HTTP API.
 package catalogapi
@@ -18,6 +21,7 @@ import (
 
 	"github.com/ctl-sh/ctl/internal/authz"
 	"github.com/ctl-sh/ctl/internal/catalog"
+	"github.com/ctl-sh/ctl/internal/codec"
 	"github.com/ctl-sh/ctl/internal/expr"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/httpapi"
@@ -30,14 +34,28 @@ type Reader interface {
 	Read(ctx context.Context, o query.Options, read query.ReadFunc) (query.Meta, error)
 }
 
-// API is the edge. On an agent that is no server only Routes is called, and its
-// handlers never run: the fields may then be nil.
+// Applier proposes a command to the log and returns its value once it is
+// applied here. It fails with failure.NoLeader, certainly not applied, on a
+// server that does not lead, and with failure.OutcomeUnknown when nobody can
+// tell whether it was.
+type Applier interface {
+	Apply(ctx context.Context, typ uint8, body codec.Message) (any, error)
+}
+
+// API is the edge. It must not be copied once it serves. On an agent that is no
+// server only Routes is called, and its handlers never run: the fields may then
+// be nil.
 type API struct {
-	Reader Reader
-	Authz  authz.Resolver
+	Reader  Reader
+	Applier Applier
+	Authz   authz.Resolver
+	// Datacenter is the servers' own; nodes are registered as part of it.
+	Datacenter string
 	// Datacenters returns the known datacenters, nearest first, the own one
 	// among them. It must not block.
 	Datacenters func() []string
+
+	bodies bodies
 }
 
 // Routes returns the routes.
@@ -45,9 +63,14 @@ func (a *API) Routes() []httpapi.Route {
 	routes := []httpapi.Route{
 		{Pattern: "/v1/catalog/nodes", Handle: a.nodes},
 		{Pattern: "/v1/catalog/node/{node}", Handle: a.node},
+		{Pattern: "/v1/catalog/node-services/{node}", Handle: a.nodeServiceList},
 		{Pattern: "/v1/catalog/services", Handle: a.services},
 		{Pattern: "/v1/catalog/service/{service}", Handle: a.service},
+		{Pattern: "/v1/catalog/connect/{service}", Handle: a.connect},
 		{Pattern: "/v1/health/node/{node}", Handle: a.nodeChecks},
+		{Pattern: "/v1/health/checks/{service}", Handle: a.serviceChecks},
+		{Pattern: "/v1/health/service/{service}", Handle: a.serviceHealth},
+		{Pattern: "/v1/health/connect/{service}", Handle: a.connectHealth},
 		{Pattern: "/v1/health/state/{state}", Handle: a.checksInState},
 	}
 	for i := range routes {
@@ -57,7 +80,10 @@ func (a *API) Routes() []httpapi.Route {
 	for i := range routes {
 		routes[i].Method, routes[i].Where = http.MethodGet, httpapi.Server
 	}
-	return routes
+	return append(routes,
+		httpapi.Route{Method: http.MethodPut, Pattern: "/v1/catalog/register", Where: httpapi.Leader, Handle: a.register},
+		httpapi.Route{Method: http.MethodPut, Pattern: "/v1/catalog/deregister", Where: httpapi.Leader, Handle: a.deregister},
+	)
 }
 
 var (
@@ -94,6 +120,10 @@ func (s *selection[Row]) mayReadService(service string) bool {
 	return s.auth.Allow(authz.Service, service, authz.Read)
 }
 
+func (s *selection[Row]) mayReadInstance(in catalog.Instance) bool {
+	return s.mayReadNode(in.Node.Node) && s.mayReadService(in.Service.Service)
+}
+
 func (a *API) nodes(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
 	sel, err := selecting[nodeFields](ctx, a, r)
 	if err != nil {
@@ -115,14 +145,16 @@ func (a *API) nodes(ctx context.Context, r *httpapi.Request) (*httpapi.Response,
 	return resp, nil
 }
 
-func (a *API) node(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
+// onNode reads a node and those of its services that a request wants and may
+// see; nil is a node that is not there or hidden.
+func (a *API) onNode(ctx context.Context, r *httpapi.Request) (*catalog.Node, []*nodeService, *query.Meta, error) {
 	name := r.PathValue("node")
 	if name == "" {
-		return nil, errMissingNode
+		return nil, nil, nil, errMissingNode
 	}
 	sel, err := selecting[nodeService](ctx, a, r)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	var node *catalog.Node
 	var services []*catalog.Service
@@ -130,70 +162,128 @@ func (a *API) node(ctx context.Context, r *httpapi.Request) (*httpapi.Response, 
 		node, services, res, err = catalog.NodeServices(ws, tx, name)
 		return res, err
 	})
-	resp := &httpapi.Response{Meta: &meta}
+	if err != nil || node == nil || !sel.mayReadNode(node.Node) {
+		return nil, nil, &meta, err
+	}
+	rows := make([]*nodeService, 0, len(services))
+	for _, s := range services {
+		if row := newNodeService(s); sel.mayReadService(s.Service) && sel.filter.Match(row) {
+			rows = append(rows, row)
+		}
+	}
+	return node, rows, &meta, nil
+}
+
+func (a *API) node(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
+	node, rows, meta, err := a.onNode(ctx, r)
+	resp := &httpapi.Response{Meta: meta}
 	if err != nil {
 		return resp, err
 	}
-	if node == nil || !sel.mayReadNode(node.Node) {
+	if node == nil {
 		resp.Body = (*nodeServices)(nil)
 		return resp, nil
 	}
-	body := &nodeServices{Node: node, Services: make(map[string]*nodeService, len(services))}
-	for _, s := range services {
-		if row := newNodeService(s); sel.mayReadService(s.Service) && sel.filter.Match(row) {
-			body.Services[s.ID] = row
-		}
+	body := &nodeServices{Node: node, Services: make(map[string]*nodeService, len(rows))}
+	for _, row := range rows {
+		body.Services[row.ID] = row
 	}
 	resp.Body = body
 	return resp, nil
 }
 
-// instances reads the instances of a service, or of all of them for "", that a
-// request wants and may see.
-func (a *API) instances(ctx context.Context, r *httpapi.Request, service string) ([]*serviceNode, *query.Meta, error) {
+func (a *API) nodeServiceList(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
+	node, rows, meta, err := a.onNode(ctx, r)
+	return &httpapi.Response{Meta: meta, Body: &nodeServiceList{Node: node, Services: rows}}, err
+}
+
+// services answers with the names of the services and their tags. Nodes are
+// only looked at where the request selects by them.
+func (a *API) services(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
 	sel, err := selecting[serviceNode](ctx, a, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	wanted := nodeMeta(r)
+	if sel.filter == nil && len(wanted) == 0 {
+		return a.allServices(ctx, r, sel)
 	}
 	var instances []catalog.Instance
 	meta, err := a.Reader.Read(ctx, r.Options, func(ws store.WatchSet, tx *store.Txn) (res query.Result, err error) {
-		instances, res, err = catalog.Instances(ws, tx, service)
+		instances, res, err = catalog.AllInstances(ws, tx)
 		return res, err
 	})
 	if err != nil {
-		return nil, &meta, err
+		return &httpapi.Response{Meta: &meta}, err
 	}
-	rows, wanted := make([]*serviceNode, 0, len(instances)), nodeMeta(r)
+	tags := tagsByService{}
 	for _, in := range instances {
-		if !wanted.match(in.Node) || !sel.mayReadNode(in.Node.Node) || !sel.mayReadService(in.Service.Service) {
+		if sel.mayReadService(in.Service.Service) && wanted.match(in.Node) && sel.filter.Match(newServiceNode(in)) {
+			tags.add(in.Service)
+		}
+	}
+	return &httpapi.Response{Meta: &meta, Body: tags.lists()}, nil
+}
+
+func (a *API) allServices(ctx context.Context, r *httpapi.Request, sel selection[serviceNode]) (*httpapi.Response, error) {
+	var services []*catalog.Service
+	meta, err := a.Reader.Read(ctx, r.Options, func(ws store.WatchSet, tx *store.Txn) (res query.Result, err error) {
+		services, res, err = catalog.Services(ws, tx)
+		return res, err
+	})
+	if err != nil {
+		return &httpapi.Response{Meta: &meta}, err
+	}
+	tags := tagsByService{}
+	for _, s := range services {
+		if sel.mayReadService(s.Service) {
+			tags.add(s)
+		}
+	}
+	return &httpapi.Response{Meta: &meta, Body: tags.lists()}, nil
+}
+
+func (a *API) service(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
+	return a.instances(ctx, r, catalog.Target{Service: r.PathValue("service")})
+}
+
+func (a *API) connect(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
+	return a.instances(ctx, r, catalog.Target{Service: r.PathValue("service"), Connect: true})
+}
+
+// instances answers with the instances of a target.
+func (a *API) instances(ctx context.Context, r *httpapi.Request, target catalog.Target) (*httpapi.Response, error) {
+	if target.Service == "" {
+		return nil, errMissingService
+	}
+	sel, err := selecting[serviceNode](ctx, a, r)
+	if err != nil {
+		return nil, err
+	}
+	var instances []catalog.Instance
+	meta, err := a.Reader.Read(ctx, r.Options, func(ws store.WatchSet, tx *store.Txn) (query.Result, error) {
+		_, res, err := catalog.Watch(ws, tx, target)
+		if err != nil {
+			return res, err
+		}
+		instances, err = catalog.Instances(tx, target)
+		return res, err
+	})
+	resp := &httpapi.Response{Meta: &meta}
+	if err != nil {
+		return resp, err
+	}
+	rows, tags, wanted := make([]*serviceNode, 0, len(instances)), r.Query["tag"], nodeMeta(r)
+	for _, in := range instances {
+		if !hasTags(in.Service, tags) || !wanted.match(in.Node) || !sel.mayReadInstance(in) {
 			continue
 		}
 		if row := newServiceNode(in); sel.filter.Match(row) {
 			rows = append(rows, row)
 		}
 	}
-	return rows, &meta, nil
-}
-
-func (a *API) services(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
-	rows, meta, err := a.instances(ctx, r, "")
-	if err != nil {
-		return &httpapi.Response{Meta: meta}, err
-	}
-	return &httpapi.Response{Meta: meta, Body: tagsByService(rows)}, nil
-}
-
-func (a *API) service(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
-	name := r.PathValue("service")
-	if name == "" {
-		return nil, errMissingService
-	}
-	rows, meta, err := a.instances(ctx, r, name)
-	if err != nil {
-		return &httpapi.Response{Meta: meta}, err
-	}
-	tags := r.Query["tag"]
-	return &httpapi.Response{Meta: meta, Body: kept(rows, func(row *serviceNode) bool { return row.hasTags(tags) })}, nil
+	resp.Body = rows
+	return resp, nil
 }
 
 func (a *API) nodeChecks(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
@@ -203,6 +293,22 @@ func (a *API) nodeChecks(ctx context.Context, r *httpapi.Request) (*httpapi.Resp
 	}
 	return a.checks(ctx, r, func(ws store.WatchSet, tx *store.Txn) ([]*catalog.Check, query.Result, error) {
 		return catalog.NodeChecks(ws, tx, name)
+	})
+}
+
+func (a *API) serviceChecks(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
+	name, wanted := r.PathValue("service"), nodeMeta(r)
+	if name == "" {
+		return nil, errMissingService
+	}
+	return a.checks(ctx, r, func(ws store.WatchSet, tx *store.Txn) ([]*catalog.Check, query.Result, error) {
+		checks, res, err := catalog.ServiceChecks(ws, tx, name)
+		if err != nil || len(wanted) == 0 {
+			return checks, res, err
+		}
+		// The service's index follows the data of its nodes.
+		nodes, _, err := catalog.Nodes(nil, tx)
+		return wanted.checks(checks, nodes), res, err
 	})
 }
 

@@ -1,6 +1,7 @@
 package catalogapi
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -51,27 +52,37 @@ func kept[Row any](rows []*Row, keep func(*Row) bool) []*Row {
 
 // hasTags reports whether the instance has all tags, in any case. Empty ones
 // ask for nothing.
-func (s *serviceNode) hasTags(tags []string) bool {
+func hasTags(s *catalog.Service, tags []string) bool {
 	for _, want := range tags {
-		if want != "" && !slices.ContainsFunc(s.ServiceTags, func(tag string) bool { return strings.EqualFold(tag, want) }) {
+		if want != "" && !slices.ContainsFunc(s.Tags, func(tag string) bool { return strings.EqualFold(tag, want) }) {
 			return false
 		}
 	}
 	return true
 }
 
-// tagsByService returns the names of the services with the tags that any of
-// their instances has, sorted.
-func tagsByService(rows []*serviceNode) map[string][]string {
-	tags := make(map[string][]string)
-	for _, row := range rows {
-		tags[row.ServiceName] = append(listed(tags[row.ServiceName]), row.ServiceTags...)
+// tagsByService gathers the tags that any instance of a service has.
+type tagsByService map[string]map[string]struct{}
+
+func (t tagsByService) add(s *catalog.Service) {
+	tags := t[s.Service]
+	if tags == nil {
+		tags = make(map[string]struct{}, len(s.Tags))
+		t[s.Service] = tags
 	}
-	for name, list := range tags {
-		slices.Sort(list)
-		tags[name] = slices.Compact(list)
+	for _, tag := range s.Tags {
+		tags[tag] = struct{}{}
 	}
-	return tags
+}
+
+// lists returns the tags of each service, sorted.
+func (t tagsByService) lists() map[string][]string {
+	lists := make(map[string][]string, len(t))
+	for name, tags := range t {
+		lists[name] = slices.AppendSeq(make([]string, 0, len(tags)), maps.Keys(tags))
+		slices.Sort(lists[name])
+	}
+	return lists
 }
 
 // listed returns list, or an empty one for nil, which JSON would call null.

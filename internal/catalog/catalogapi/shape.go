@@ -1,6 +1,10 @@
 package catalogapi
 
-import "github.com/ctl-sh/ctl/internal/catalog"
+import (
+	"encoding/json"
+
+	"github.com/ctl-sh/ctl/internal/catalog"
+)
 
 // The shapes of rows in answers. Members, their order and what is left out
 // when empty are those of the public API. Field names are selectors of filter
@@ -25,22 +29,41 @@ type nodeServices struct {
 	Services map[string]*nodeService
 }
 
-type serviceAddress struct {
-	Address string
-	Port    int
+// nodeServiceList is the same as a list; an unknown node is null twice.
+type nodeServiceList struct {
+	Node     *catalog.Node
+	Services []*nodeService
 }
 
-// proxy and connect are empty until there is a mesh; the members are always
-// there.
+// proxy is the configuration of a proxy: what of it filters may select, and
+// the whole as it is sent.
 type proxy struct {
-	Mode        string
-	MeshGateway meshGateway
-	Expose      struct{}
+	DestinationServiceName string
+	DestinationServiceID   string
+	Mode                   string
+
+	whole json.RawMessage
 }
 
-type meshGateway struct {
-	Mode string `json:",omitempty"`
+// noProxy is what an instance without one says.
+const noProxy = `{"Mode":"","MeshGateway":{},"Expose":{}}`
+
+func newProxy(s *catalog.Service) proxy {
+	p := proxy{whole: s.Proxy}
+	if len(s.Proxy) == 0 {
+		p.whole = json.RawMessage(noProxy)
+		return p
+	}
+	// What was registered decodes; anything else has no members to select.
+	var selectable struct{ DestinationServiceName, DestinationServiceID, Mode string }
+	if json.Unmarshal(s.Proxy, &selectable) == nil {
+		p.DestinationServiceName, p.DestinationServiceID, p.Mode = selectable.DestinationServiceName, selectable.DestinationServiceID, selectable.Mode
+	}
+	return p
 }
+
+// MarshalJSON implements json.Marshaler.
+func (p proxy) MarshalJSON() ([]byte, error) { return p.whole, nil }
 
 type connect struct {
 	Native bool `json:",omitempty"`
@@ -53,7 +76,7 @@ type nodeService struct {
 	Service           string
 	Tags              []string
 	Address           string
-	TaggedAddresses   map[string]serviceAddress `json:",omitempty"`
+	TaggedAddresses   catalog.Addresses `json:",omitempty"`
 	Meta              catalog.Labels
 	Port              int    `json:",omitempty"`
 	SocketPath        string `json:",omitempty"`
@@ -68,6 +91,11 @@ type nodeService struct {
 
 func newNodeService(s *catalog.Service) *nodeService {
 	return &nodeService{
+		Kind:              s.Kind,
+		TaggedAddresses:   s.TaggedAddresses,
+		SocketPath:        s.SocketPath,
+		Proxy:             newProxy(s),
+		Connect:           connect{Native: s.ConnectNative},
 		ID:                s.ID,
 		Service:           s.Service,
 		Tags:              listed(s.Tags),
@@ -94,7 +122,7 @@ type serviceNode struct {
 	ServiceName              string
 	ServiceTags              []string
 	ServiceAddress           string
-	ServiceTaggedAddresses   map[string]serviceAddress `json:",omitempty"`
+	ServiceTaggedAddresses   catalog.Addresses `json:",omitempty"`
 	ServiceWeights           catalog.Weights
 	ServiceMeta              catalog.Labels
 	ServicePort              int
@@ -117,6 +145,11 @@ func newServiceNode(in catalog.Instance) *serviceNode {
 		Datacenter:               n.Datacenter,
 		TaggedAddresses:          n.TaggedAddresses,
 		NodeMeta:                 n.Meta,
+		ServiceKind:              s.Kind,
+		ServiceTaggedAddresses:   s.TaggedAddresses,
+		ServiceSocketPath:        s.SocketPath,
+		ServiceProxy:             newProxy(s),
+		ServiceConnect:           connect{Native: s.ConnectNative},
 		ServiceID:                s.ID,
 		ServiceName:              s.Service,
 		ServiceTags:              listed(s.Tags),
@@ -149,14 +182,19 @@ type healthCheck struct {
 	Interval    string
 	Timeout     string
 	ExposedPort int
-	PeerName    string   `json:",omitempty"`
-	Definition  struct{} `bexpr:"-"`
-	CreateIndex uint64   `bexpr:"-"`
-	ModifyIndex uint64   `bexpr:"-"`
+	PeerName    string          `json:",omitempty"`
+	Definition  json.RawMessage `bexpr:"-"`
+	CreateIndex uint64          `bexpr:"-"`
+	ModifyIndex uint64          `bexpr:"-"`
 }
 
 func newHealthCheck(c *catalog.Check) *healthCheck {
+	definition := json.RawMessage("{}")
+	if len(c.Definition) > 0 {
+		definition = c.Definition
+	}
 	return &healthCheck{
+		Definition:  definition,
 		Node:        c.Node,
 		CheckID:     c.CheckID,
 		Name:        c.Name,
@@ -173,4 +211,23 @@ func newHealthCheck(c *catalog.Check) *healthCheck {
 		CreateIndex: c.CreateIndex,
 		ModifyIndex: c.ModifyIndex,
 	}
+}
+
+// instanceHealth is an instance with its node and checks.
+type instanceHealth struct {
+	Node    *nodeFields
+	Service *nodeService
+	Checks  []*healthCheck
+}
+
+func newInstanceHealth(h *catalog.Health) *instanceHealth {
+	row := &instanceHealth{
+		Node:    (*nodeFields)(h.Node),
+		Service: newNodeService(h.Service),
+		Checks:  make([]*healthCheck, len(h.Checks)),
+	}
+	for i, c := range h.Checks {
+		row.Checks[i] = newHealthCheck(c)
+	}
+	return row
 }

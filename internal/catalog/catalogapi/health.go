@@ -1,0 +1,98 @@
+package catalogapi
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"github.com/ctl-sh/ctl/internal/catalog"
+	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/httpapi"
+	"github.com/ctl-sh/ctl/internal/query"
+	"github.com/ctl-sh/ctl/internal/store"
+)
+
+func (a *API) serviceHealth(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
+	return a.health(ctx, r, catalog.Target{Service: r.PathValue("service")})
+}
+
+func (a *API) connectHealth(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
+	return a.health(ctx, r, catalog.Target{Service: r.PathValue("service"), Connect: true})
+}
+
+// health answers with the instances of a target and their checks.
+func (a *API) health(ctx context.Context, r *httpapi.Request, target catalog.Target) (*httpapi.Response, error) {
+	if target.Service == "" {
+		return nil, errMissingService
+	}
+	passing, err := passingOnly(r)
+	if err != nil {
+		return nil, err
+	}
+	sel, err := selecting[instanceHealth](ctx, a, r)
+	if err != nil {
+		return nil, err
+	}
+	var found *healths
+	meta, err := a.Reader.Read(ctx, r.Options, func(ws store.WatchSet, tx *store.Txn) (query.Result, error) {
+		head, res, err := catalog.Watch(ws, tx, target)
+		if err != nil {
+			return res, err
+		}
+		found, err = a.bodies.get(target, head, func() ([]catalog.Health, error) { return catalog.Healths(tx, target) })
+		return res, err
+	})
+	resp := &httpapi.Response{Meta: &meta}
+	if err != nil {
+		return resp, err
+	}
+	tags, wanted := r.Query["tag"], nodeMeta(r)
+	if sel.filter == nil && len(tags) == 0 && len(wanted) == 0 && sel.mayReadAll(found.rows) {
+		resp.Raw, err = found.body(passing)
+		return resp, err
+	}
+	rows := make([]*instanceHealth, 0, len(found.rows))
+	for i := range found.rows {
+		h := &found.rows[i]
+		if passing && !h.Passing() || !hasTags(h.Service, tags) || !wanted.match(h.Node) || !sel.mayReadInstance(h.Instance) {
+			continue
+		}
+		if row := newInstanceHealth(h); sel.filter.Match(row) {
+			rows = append(rows, row)
+		}
+	}
+	resp.Body = rows
+	return resp, nil
+}
+
+func (s *selection[Row]) mayReadAll(rows []catalog.Health) bool {
+	for i := range rows {
+		if !s.mayReadInstance(rows[i].Instance) {
+			return false
+		}
+	}
+	return true
+}
+
+// passingOnly reads the parameter "passing", which without a value means yes.
+func passingOnly(r *httpapi.Request) (bool, error) {
+	value := r.Query.Get("passing")
+	if value == "" {
+		return r.Has("passing"), nil
+	}
+	passing, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, failure.New(failure.BadRequest, "Invalid value for ?passing")
+	}
+	return passing, nil
+}
+
+func encodeHealths(rows []catalog.Health, passing bool) ([]byte, error) {
+	shaped := make([]*instanceHealth, 0, len(rows))
+	for i := range rows {
+		if !passing || rows[i].Passing() {
+			shaped = append(shaped, newInstanceHealth(&rows[i]))
+		}
+	}
+	return json.Marshal(shaped)
+}
