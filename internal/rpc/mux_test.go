@@ -69,6 +69,24 @@ func TestOnePortForRaftAndGRPC(t *testing.T) {
 	}
 }
 
+func TestRaftConnectionClosedHereEnds(t *testing.T) {
+	m, _ := startMux(t, MuxConfig{})
+	layer := NewRaftLayer[raft.ServerAddress](m)
+	out, err := layer.Dial(raft.ServerAddress(m.cfg.Listener.Addr().String()), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	in, err := layer.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	if _, err := in.Read(make([]byte, 1)); err != io.EOF { // raft compares, too
+		t.Errorf("got %v, want io.EOF", err)
+	}
+}
+
 func TestRefusedDialStaysReachable(t *testing.T) {
 	m, stop := startMux(t, MuxConfig{})
 	addr := m.cfg.Listener.Addr().String()

@@ -2,7 +2,9 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 )
@@ -18,6 +20,27 @@ type RaftLayer[A ~string] struct {
 // one such half: two layers of one mux share its connections.
 func NewRaftLayer[A ~string](m *Mux) *RaftLayer[A] {
 	return &RaftLayer[A]{queue: m.raft, dial: m.cfg.Dial}
+}
+
+// Accept implements net.Listener. A connection that this side has closed ends
+// with io.EOF, like one the other side closed: Raft logs everything else as an
+// error, at every orderly stop.
+func (l *RaftLayer[A]) Accept() (net.Conn, error) {
+	c, err := l.queue.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return raftConn{c}, nil
+}
+
+type raftConn struct{ net.Conn }
+
+func (c raftConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, net.ErrClosed) {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // Dial connects to the Raft half of the server at address and announces itself,
