@@ -49,6 +49,8 @@ func TestStdLog(t *testing.T) {
 	}
 }
 
+type peerID string
+
 func TestHCLog(t *testing.T) {
 	var out screen
 	h := HCLog(open(t, Config{Level: "TRACE", Console: &out}).Logger().With(KeyComponent, "agent.server"))
@@ -57,6 +59,8 @@ func TestHCLog(t *testing.T) {
 	raft.Info("entering follower state", "follower", &calls, "took", time.Second)
 	raft.Error("append", "error", errors.New("no disk"), "extra")
 	raft.Warn("forms", "a", hclog.Fmt("%d/%d", 1, 2), "b", hclog.Quote("x\ny"), "c", hclog.Hex(255), "d", hclog.Octal(8), "e", hclog.Binary(5), 7, []string{"x"})
+	id := peerID("n3")
+	raft.Debug("starting leadership transfer", "id", &id)
 	raft.Trace("t")
 	raft.Debug("d")
 	raft.Log(hclog.NoLevel, "n")
@@ -68,6 +72,7 @@ func TestHCLog(t *testing.T) {
 		"[INFO]  agent.server.raft: entering follower state: peer=n2 follower=counter took=1s",
 		`[ERROR] agent.server.raft: append: peer=n2 error="no disk" EXTRA_VALUE_AT_END=extra`,
 		`[WARN]  agent.server.raft: forms: peer=n2 a=1/2 b="x\ny" c=0xff d=010 e=0b101 7=[x]`,
+		"[DEBUG] agent.server.raft: starting leadership transfer: peer=n2 id=n3",
 		"[TRACE] agent.server.raft: t: peer=n2",
 		"[DEBUG] agent.server.raft: d: peer=n2",
 		"[INFO]  agent.server.raft: n: peer=n2",

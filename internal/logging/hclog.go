@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -195,6 +196,10 @@ func valueOf(v any) slog.Value {
 	case error, fmt.Stringer:
 		return slog.StringValue(fmt.Sprint(x))
 	default:
+		// raft logs pointers to server ids and addresses.
+		if p := reflect.ValueOf(x); p.Kind() == reflect.Pointer && !p.IsNil() && p.Elem().Kind() == reflect.String {
+			return slog.StringValue(p.Elem().String())
+		}
 		return slog.AnyValue(x)
 	}
 }
