@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -81,7 +82,7 @@ func tuneMemory(ctx context.Context, ready func()) error {
 			t.percent = percent
 		}
 		if release {
-			debug.FreeOSMemory()
+			giveBack()
 			t.cycles = readHeap().cycles // its own collection is no load
 		}
 		select {
@@ -90,6 +91,13 @@ func tuneMemory(ctx context.Context, ready func()) error {
 			return nil
 		}
 	}
+}
+
+// giveBack returns to the system what is free. It takes two collections: the
+// first leaves what pools hold, the buffers of every connection of the load.
+func giveBack() {
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 func readHeap() heap {

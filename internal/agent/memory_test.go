@@ -1,6 +1,11 @@
 package agent
 
-import "testing"
+import (
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+)
 
 func TestGCPercent(t *testing.T) {
 	for _, c := range []struct {
@@ -42,4 +47,20 @@ func TestMemoryGoesBackOnceAfterALoad(t *testing.T) {
 			t.Errorf("look %d, %s: gives back %v, want %v", i, c.name, got, c.want)
 		}
 	}
+}
+
+func TestGiveBackEmptiesPools(t *testing.T) {
+	var pool sync.Pool
+	freed := make(chan struct{})
+	buffer := new([1 << 20]byte)
+	runtime.AddCleanup(buffer, func(c chan struct{}) { close(c) }, freed)
+	pool.Put(buffer)
+	buffer = nil
+	giveBack()
+	select {
+	case <-freed:
+	case <-time.After(10 * time.Second):
+		t.Error("a pooled buffer survived")
+	}
+	runtime.KeepAlive(&pool)
 }
