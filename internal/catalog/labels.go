@@ -69,6 +69,7 @@ func (a Addresses) MarshalMsg(b []byte) ([]byte, error) {
 	b = msgp.AppendMapHeader(b, uint32(len(a)))
 	for _, k := range slices.Sorted(maps.Keys(a)) {
 		b = msgp.AppendString(b, k)
+		b = msgp.AppendArrayHeader(b, 2)
 		b = msgp.AppendString(b, a[k].Address)
 		b = msgp.AppendInt(b, a[k].Port)
 	}
@@ -88,6 +89,13 @@ func (a *Addresses) UnmarshalMsg(b []byte) ([]byte, error) {
 		if k, b, err = msgp.ReadStringBytes(b); err != nil {
 			return b, err
 		}
+		var members uint32
+		if members, b, err = msgp.ReadArrayHeaderBytes(b); err != nil {
+			return b, err
+		}
+		if members != 2 {
+			return b, msgp.ArrayError{Wanted: 2, Got: members}
+		}
 		if v.Address, b, err = msgp.ReadStringBytes(b); err != nil {
 			return b, err
 		}
@@ -106,7 +114,7 @@ func (a *Addresses) UnmarshalMsg(b []byte) ([]byte, error) {
 func (a Addresses) Msgsize() int {
 	size := msgp.MapHeaderSize
 	for k, v := range a {
-		size += 2*msgp.StringPrefixSize + len(k) + len(v.Address) + msgp.IntSize
+		size += msgp.ArrayHeaderSize + 2*msgp.StringPrefixSize + len(k) + len(v.Address) + msgp.IntSize
 	}
 	return size
 }

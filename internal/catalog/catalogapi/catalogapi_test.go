@@ -66,7 +66,7 @@ func cluster(t *testing.T) *store.DB {
 	return db
 }
 
-func newMux(t *testing.T, a *catalogapi.API) *httpapi.Mux {
+func newMux(t testing.TB, a *catalogapi.API) *httpapi.Mux {
 	t.Helper()
 	m, err := httpapi.NewMux(httpapi.Config{Routes: a.Routes(), Dispatcher: server{}})
 	if err != nil {
