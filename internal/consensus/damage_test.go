@@ -414,3 +414,39 @@ func TestOlderSnapshotAndLogStandIn(t *testing.T) {
 		}
 	})
 }
+
+// TestALongLogIsSnapshotAfterTheStart holds a server that is restarted before
+// raft's own interval has passed to not replaying everything for ever.
+func TestALongLogIsSnapshotAfterTheStart(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		entries int
+		want    bool
+	}{
+		{"long", 60, true},
+		{"short", 20, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				root := t.TempDir()
+				threshold := func(c *consensus.Config) {
+					c.Reloadable.SnapshotThreshold, c.Reloadable.SnapshotInterval = 40, time.Hour
+				}
+				first := newCluster(t)
+				s := soleOnDisk(t, first, root, threshold)
+				for i := range c.entries {
+					s.apply(t, fmt.Sprint(i))
+				}
+				first.stopAll()
+				second := newCluster(t)
+				s = soleOnDisk(t, second, root, threshold)
+				time.Sleep(3 * time.Second)
+				synctest.Wait()
+				if got := s.Stats()["last_snapshot_index"] != "0"; got != c.want {
+					t.Errorf("took a snapshot: %v, want %v", got, c.want)
+				}
+				second.stopAll()
+			})
+		})
+	}
+}

@@ -69,6 +69,11 @@ type running struct {
 	silent    sync.Map      // IDs of servers that do not answer this leader
 	stalled   func() bool
 	abandoned chan struct{} // closed when raft has ended: open futures have no result
+	// replayed is the last entry that was in the log at the start, if that
+	// log is long enough for a snapshot; 0 once there is one. A server that
+	// keeps being killed never lives to see raft's own interval, and would
+	// replay an ever longer log.
+	replayed uint64
 }
 
 // New checks c and returns a Node that Run will start. It touches nothing.
@@ -106,6 +111,7 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 	}
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	r.replayed = n.longLog(r)
 	n.serve(inner, r)
 	n.run.Store(r)
 	if n.soleVoter(r) {
@@ -226,6 +232,10 @@ func (n *Node) keepHouse(ctx context.Context, r *running) {
 		}
 		n.syncMark(r)
 		n.reviewProbation(r)
+		if r.replayed > 0 && n.cfg.Machine.Applied() >= r.replayed {
+			r.replayed = 0
+			n.snapshotNow(ctx, r)
+		}
 		if owed || r.store.wantsSnapshot(r.raft) {
 			owed = !n.snapshotNow(ctx, r)
 		}
@@ -233,6 +243,19 @@ func (n *Node) keepHouse(ctx context.Context, r *running) {
 			poke(r.changed)
 		}
 	}
+}
+
+// longLog returns the last entry of the log if there are more entries behind the
+// newest snapshot than call for another.
+func (n *Node) longLog(r *running) uint64 {
+	last, covered := r.raft.LastIndex(), uint64(0)
+	if snaps, err := r.store.snaps.List(); err == nil && len(snaps) > 0 {
+		covered = snaps[0].Index
+	}
+	if last <= covered+n.cfg.Reloadable.SnapshotThreshold {
+		return 0
+	}
+	return last
 }
 
 func (n *Node) syncMark(r *running) {
