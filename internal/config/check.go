@@ -133,9 +133,19 @@ func (c *checker) typed(k *Key, v value, path string, old, quiet, collect bool) 
 			c.wrongType(k, v, path)
 		default:
 			c.object(k, o, path+".", quiet, collect && k.shape == 0)
+			if collect && k.into != "" {
+				c.settings = append(c.settings, setting{key: keys().byPath[k.into], data: []Definition{define(k, v)}, at: v.at})
+			}
 		}
 	case Objects:
 		c.objects(k, v, path, quiet)
+		if list, ok := v.data.([]value); ok && collect && k.field != nil {
+			data := []Definition{}
+			for _, e := range list {
+				data = append(data, define(k, e))
+			}
+			c.settings = append(c.settings, setting{key: k, data: data, at: v.at})
+		}
 	default:
 		if data, ok := c.scalar(k, v, path); ok && collect {
 			c.settings = append(c.settings, setting{key: k, old: old, data: data, at: v.at})
@@ -143,7 +153,7 @@ func (c *checker) typed(k *Key, v value, path string, old, quiet, collect bool) 
 	}
 }
 
-// objects checks a list of definitions; nothing of them is kept.
+// objects checks a list of definitions.
 func (c *checker) objects(k *Key, v value, path string, quiet bool) {
 	list, ok := v.data.([]value)
 	if !ok {

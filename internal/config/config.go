@@ -166,6 +166,21 @@ type Config struct {
 	// Do not ask for a pre-vote before an election.
 	RaftPrevoteDisabled bool `key:"raft_prevote_disabled" default:"false"`
 
+	// Services this agent registers. An agent restarted or reloaded registers what the files say then.
+	Services []Definition `key:"services" shape:"service" reload:"yes"`
+	// Health checks of this agent, of the node or of one of its services.
+	Checks []Definition `key:"checks" shape:"check" reload:"yes"`
+	// Allow checks that run programs, also those registered over HTTP: whoever reaches the HTTP API can then run any program as the agent's user.
+	EnableScriptChecks bool `key:"enable_script_checks" default:"false" flag:"enable-script-checks" debug:"EnableRemoteScriptChecks"`
+	// Allow checks that run programs, from configuration files only.
+	EnableLocalScriptChecks bool `key:"enable_local_script_checks" derived:"the value of enable_script_checks" flag:"enable-local-script-checks"`
+	// How long a change of a check's output alone is held back: half of it, and a random part of it more. 0 tells the catalog every output.
+	CheckUpdateInterval time.Duration `key:"check_update_interval" default:"5m"`
+	// Longest kept output of a check in bytes.
+	CheckOutputMaxSize int `key:"check_output_max_size" default:"4096" flag:"check_output_max_size"`
+	// Keep no output of checks.
+	DiscardCheckOutput bool `key:"discard_check_output" default:"false" reload:"yes"`
+
 	// Ports the agent listens on. 0 or less switches a listener off.
 	Ports Ports `key:"ports"`
 	// Addresses of single listeners, instead of client_addr.

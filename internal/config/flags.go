@@ -47,9 +47,6 @@ func untypedFlags() []struct{ flag, key string } {
 	return []struct{ flag, key string }{
 		{"join", "start_join"},
 		{"join-wan", "start_join_wan"},
-		{"enable-script-checks", "enable_script_checks"},
-		{"enable-local-script-checks", "enable_local_script_checks"},
-		{"check_output_max_size", "check_output_max_size"},
 		{"auto-reload-config", "auto_reload_config"},
 		{"primary-gateway", "primary_gateways"},
 		{"read-replica", "read_replica"},

@@ -83,7 +83,8 @@ type Key struct {
 	field    []int             // of Config; nil unless typed
 	debug    string            // name in DebugConfig
 	children []*Key
-	shape    Kind // of a definition whose keys are described elsewhere
+	shape    Kind   // of a definition whose keys are described elsewhere
+	into     string // the list that a definition given alone is added to
 }
 
 // row is a line of the table of untyped keys; group is the status some share.
@@ -123,6 +124,8 @@ var keys = sync.OnceValue(func() *schema {
 	s.shapes[shapeService] = shapeTree(serviceRows())
 	s.shapes[shapeCheck] = shapeTree(checkRows())
 	s.addFields(reflect.TypeFor[Config](), "", nil)
+	s.add(&Key{Path: "service", Kind: Object, shape: shapeService, into: "services", Reload: true, Comment: "A service this agent registers, beside those of services."})
+	s.add(&Key{Path: "check", Kind: Object, shape: shapeCheck, into: "checks", Reload: true, Comment: "A health check of this agent, beside those of checks."})
 	for _, g := range later() {
 		s.addGroup(g)
 	}
@@ -190,6 +193,12 @@ func (s *schema) addFields(t reflect.Type, prefix string, index []int) {
 			Secret: f.Tag.Get("secret") == "yes", off: strings.Fields(f.Tag.Get("off")),
 			field: append(slices.Clone(index), i), debug: f.Tag.Get("debug"), Comment: comments[t.Name()+"."+f.Name],
 		}
+		switch f.Tag.Get("shape") {
+		case "service":
+			k.shape = shapeService
+		case "check":
+			k.shape = shapeCheck
+		}
 		if k.Capability != "" {
 			k.Status = Later
 		}
@@ -217,7 +226,17 @@ func debugSection(typeName string) string {
 // shapeTree builds the tree of a definition.
 func shapeTree(rows []row) *Key {
 	s := &schema{root: &Key{Kind: Object}, byPath: map[string]*Key{}}
-	s.addGroup(group{capability: "services and health checks", rows: rows})
+	for _, r := range rows {
+		if parent, ok := strings.CutSuffix(r.path, ".*"); ok {
+			s.byPath[parent].shape = r.kind
+			continue
+		}
+		k := &Key{Path: r.path, Kind: r.kind, Default: r.def, Reload: r.reload, Comment: r.comment, Secret: r.path == "token"}
+		if r.path == "connect.sidecar_service" {
+			k.Status, k.Capability = Later, "the service mesh"
+		}
+		s.add(k)
+	}
 	return s.root
 }
 
@@ -237,6 +256,8 @@ func kindOf(t reflect.Type) Kind {
 		return Strings
 	case t == reflect.TypeFor[map[string]string]():
 		return StringMap
+	case t == reflect.TypeFor[[]Definition]():
+		return Objects
 	case t.Kind() == reflect.Struct:
 		return Object
 	}

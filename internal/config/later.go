@@ -9,20 +9,7 @@ package config
 // block that says enabled = false.
 func later() []group {
 	return []group{
-		{capability: "services and health checks", rows: []row{
-			{"service", Object, reloadYes, "", "A service this agent registers."},
-			{"service.*", shapeService, reloadYes, "", ""},
-			{"services", Objects, reloadYes, "", "Services this agent registers."},
-			{"services.*", shapeService, reloadYes, "", ""},
-			{"check", Object, reloadYes, "", "A health check of this agent."},
-			{"check.*", shapeCheck, reloadYes, "", ""},
-			{"checks", Objects, reloadYes, "", "Health checks of this agent."},
-			{"checks.*", shapeCheck, reloadYes, "", ""},
-			{"enable_script_checks", Bool, reloadNo, "false", "Allow checks that run programs."},
-			{"enable_local_script_checks", Bool, reloadNo, "false", "Allow checks that run programs, from configuration files only."},
-			{"check_update_interval", Duration, reloadNo, "5m", "How long changes of a check's output alone are held back."},
-			{"check_output_max_size", Int, reloadNo, "4096", "Longest kept output of a check in bytes."},
-			{"discard_check_output", Bool, reloadYes, "false", "Keep no output of checks."},
+		{capability: "these settings of service discovery", rows: []row{
 			{"discovery_max_stale", Duration, reloadNo, "0s", "Oldest state discovery requests may be answered from."},
 			{"enable_agent_tls_for_checks", Bool, reloadNo, "false", "Use the agent's certificate in checks."},
 			{"translate_wan_addrs", Bool, reloadNo, "false", "Answer with the WAN address of nodes of other datacenters."},

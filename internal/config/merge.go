@@ -53,6 +53,8 @@ func (c *Config) set(k *Key, data any) {
 	switch d := data.(type) {
 	case []string:
 		f.Set(reflect.ValueOf(slices.Concat(f.Interface().([]string), d)))
+	case []Definition:
+		f.Set(reflect.ValueOf(slices.Concat(f.Interface().([]Definition), d)))
 	case map[string]string:
 		merged := maps.Clone(d)
 		for key, old := range f.Interface().(map[string]string) {
@@ -111,6 +113,9 @@ func (c *Config) derive(out *findings) {
 	}
 	if !c.isSet("skip_leave_on_interrupt") {
 		c.SkipLeaveOnInterrupt = c.Server
+	}
+	if !c.isSet("enable_local_script_checks") {
+		c.EnableLocalScriptChecks = c.EnableScriptChecks
 	}
 	c.LogLevel = strings.ToUpper(c.LogLevel)
 	if c.LogLevel == "ERR" {

@@ -61,6 +61,8 @@ func (c *Config) shown(k *Key) any {
 		}
 	case []string:
 		return shownList(d)
+	case []Definition:
+		return shownDefinitions(d)
 	case map[string]string:
 		m := make(map[string]string, len(d))
 		for name, text := range d {

@@ -114,7 +114,7 @@ func Reference() []byte {
 		title, text string
 		has         func(*Key) bool
 	}{
-		{"Settings", "", func(k *Key) bool { return k.field != nil && k.Kind != Object }},
+		{"Settings", "", func(k *Key) bool { return k.into != "" || k.field != nil && k.Kind != Object }},
 		{"Settings of later capabilities", "These are recognised, with the types below. Setting one draws one warning, and the agent starts; those marked *refused* stop it, because it would run without the protection that was asked for.\n\n",
 			func(k *Key) bool { return k.field == nil && k.Status == Later && k.Kind != Object }},
 		{"Old names", "Each draws a warning. The new name wins if both are set.\n\n", func(k *Key) bool { return k.Status == Deprecated }},

@@ -58,6 +58,7 @@ func (c *Config) validate(out *findings) {
 	v.logging()
 	v.numbers()
 	v.networks()
+	v.scripts()
 	v.ports()
 	v.choices()
 	v.dns()
@@ -202,6 +203,13 @@ func (v validator) logging() {
 }
 
 // numbers checks ranges.
+// scripts warns about an agent that runs whatever it is sent.
+func (v validator) scripts() {
+	if v.c.EnableScriptChecks && len(v.c.HTTP.AllowWriteHTTPFrom) == 0 {
+		v.warn("enable_script_checks", "anybody who reaches the HTTP API can run programs on this machine: set http_config.allow_write_http_from, or use enable_local_script_checks")
+	}
+}
+
 func (v validator) numbers() {
 	c := v.c
 	type bound struct {
@@ -217,6 +225,7 @@ func (v validator) numbers() {
 		{"raft_trailing_logs", c.RaftTrailingLogs, 1, 0},
 		{"limits.kv_max_value_size", c.Limits.KVMaxValueSize, 1, 1 << 30},
 		{"limits.rpc_max_burst", c.Limits.RPCMaxBurst, 1, 0},
+		{"check_output_max_size", c.CheckOutputMaxSize, 1, 0},
 		{"http_config.max_header_bytes", c.HTTP.MaxHeaderBytes, 0, 0},
 		{"retry_max", c.RetryMax, 0, 0},
 		{"retry_max_wan", c.RetryMaxWAN, 0, 0},
