@@ -23,6 +23,11 @@ const (
 	// memory is given back, and idleBytes how much it must be to be worth it.
 	quietTicks = 2
 	idleBytes  = 8 << 20
+	// busyBytes allocated between two looks is not quiet; and nor is the end of
+	// goroutines that held idleBytes, each about goroutineBytes with its
+	// connection's buffers, which no collection has counted as free yet.
+	busyBytes      = 1 << 20
+	goroutineBytes = 8 << 10
 	// startTime is how long a starting agent, which may replay a large log,
 	// is not held back by collections.
 	startTime = 3 * time.Second
@@ -40,21 +45,31 @@ func gcPercent(live uint64) int {
 type memoryTuner struct {
 	percent int
 	cycles  uint64 // collections so far
-	quiet   int    // looks without one
+	objects uint64 // bytes of objects at the last look
+	last    uint64 // goroutines at the last look
+	most    uint64 // and at the most since memory was given back
+	quiet   int    // looks without a load
 }
 
-// heap is what a look at the heap shows, in bytes but for cycles.
-type heap struct{ live, objects, free, unused, cycles uint64 }
+// heap is what a look at the heap shows, in bytes but for cycles and goroutines.
+type heap struct{ live, objects, free, unused, cycles, goroutines uint64 }
 
 // step decides on one look: the percentage to set, and whether to give memory
 // back.
 func (t *memoryTuner) step(h heap) (percent int, release bool) {
 	t.quiet++
-	if h.cycles != t.cycles {
-		t.cycles, t.quiet = h.cycles, 0
+	if h.cycles != t.cycles || h.objects > t.objects+busyBytes || h.goroutines*goroutineBytes+idleBytes < t.last*goroutineBytes {
+		t.quiet = 0
 	}
+	t.cycles, t.objects, t.last = h.cycles, h.objects, h.goroutines
+	t.most = max(t.most, h.goroutines)
 	garbage := h.objects - min(h.live, h.objects)
-	return gcPercent(h.live), t.quiet == quietTicks && garbage+h.free+h.unused > idleBytes
+	ended := (t.most - h.goroutines) * goroutineBytes
+	release = t.quiet == quietTicks && garbage+h.free+h.unused+ended > idleBytes
+	if release {
+		t.most = h.goroutines
+	}
+	return gcPercent(h.live), release
 }
 
 // tuneMemory follows the heap until ctx ends. It does nothing where the operator
@@ -107,8 +122,9 @@ func readHeap() heap {
 		{Name: "/memory/classes/heap/free:bytes"},
 		{Name: "/memory/classes/heap/unused:bytes"},
 		{Name: "/gc/cycles/total:gc-cycles"},
+		{Name: "/sched/goroutines:goroutines"},
 	}
 	metrics.Read(samples)
 	v := func(i int) uint64 { return samples[i].Value.Uint64() }
-	return heap{live: v(0), objects: v(1), free: v(2), unused: v(3), cycles: v(4)}
+	return heap{live: v(0), objects: v(1), free: v(2), unused: v(3), cycles: v(4), goroutines: v(5)}
 }

@@ -49,6 +49,33 @@ func TestMemoryGoesBackOnceAfterALoad(t *testing.T) {
 	}
 }
 
+// Connections that end make garbage that nothing counts before the next
+// collection, which an idle agent may not have for two minutes.
+func TestMemoryGoesBackAfterConnectionsEnd(t *testing.T) {
+	var m memoryTuner
+	parked := heap{live: 200 << 20, objects: 201 << 20, cycles: 9, goroutines: 20_000}
+	burst := heap{live: 200 << 20, objects: 220 << 20, cycles: 9, goroutines: 20_000}
+	closing := heap{live: 200 << 20, objects: 201 << 20, cycles: 9, goroutines: 9_000}
+	closed := heap{live: 200 << 20, objects: 201 << 20, cycles: 9, goroutines: 80}
+	freed := heap{live: 20 << 20, objects: 21 << 20, free: 1 << 20, cycles: 9, goroutines: 80}
+	for i, c := range []struct {
+		name string
+		h    heap
+		want bool
+	}{
+		{"parked", parked, false}, {"parked", parked, false}, {"parked", parked, false},
+		{"a burst of answers", burst, false}, {"over", burst, false}, {"quiet after it", burst, true},
+		{"quiet on", parked, false},
+		{"half have gone", closing, false}, {"all have gone", closed, false},
+		{"quiet", closed, false}, {"quiet for long enough", closed, true},
+		{"given back", freed, false}, {"quiet on", freed, false}, {"quiet on", freed, false},
+	} {
+		if _, got := m.step(c.h); got != c.want {
+			t.Errorf("look %d, %s: gives back %v, want %v", i, c.name, got, c.want)
+		}
+	}
+}
+
 func TestGiveBackEmptiesPools(t *testing.T) {
 	var pool sync.Pool
 	freed := make(chan struct{})
