@@ -202,7 +202,6 @@ func (v validator) logging() {
 	}
 }
 
-// numbers checks ranges.
 // scripts warns about an agent that runs whatever it is sent.
 func (v validator) scripts() {
 	if v.c.EnableScriptChecks && len(v.c.HTTP.AllowWriteHTTPFrom) == 0 {
@@ -210,6 +209,7 @@ func (v validator) scripts() {
 	}
 }
 
+// numbers checks ranges.
 func (v validator) numbers() {
 	c := v.c
 	type bound struct {

@@ -1,0 +1,163 @@
+package checks
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// probe looks once and returns a state and what was seen. It ends when ctx does.
+type probe func(ctx context.Context) (status, output string)
+
+// probe returns what a definition does, nil for what does not run here.
+func (r *Runner) probe(d *Definition) probe {
+	switch d.Kind() {
+	case HTTP:
+		return r.httpProbe(d)
+	case TCP:
+		return tcpProbe(d)
+	case UDP:
+		return udpProbe(d)
+	case GRPC:
+		return grpcProbe(d)
+	case H2Ping:
+		return h2Probe(d)
+	case Script:
+		return scriptProbe(d, r.size(d))
+	case Docker:
+		return dockerProbe(d, r.cfg.DockerHost, r.size(d))
+	case OSService:
+		return osServiceProbe(d)
+	case Alias:
+		if d.AliasNode != "" {
+			return r.aliasProbe(d)
+		}
+	case TTL:
+	}
+	return nil
+}
+
+// newTransport returns a transport without connections kept open: a check is
+// also about whether one can be opened.
+func newTransport(conf *tls.Config) *http.Transport {
+	return &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, TLSClientConfig: conf, MaxResponseHeaderBytes: 256 << 10}
+}
+
+func (d *Definition) tlsConfig() *tls.Config {
+	if d.TLSServerName == "" && !d.TLSSkipVerify {
+		return nil
+	}
+	return &tls.Config{ServerName: d.TLSServerName, InsecureSkipVerify: d.TLSSkipVerify, MinVersion: tls.VersionTLS12} //nolint:gosec // the operator's choice
+}
+
+func (r *Runner) httpProbe(d *Definition) probe {
+	client := &http.Client{Transport: r.shared}
+	if conf := d.tlsConfig(); conf != nil {
+		client.Transport = newTransport(conf)
+	}
+	if d.DisableRedirects {
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	method, limit := d.Method, r.size(d)
+	if method == "" {
+		method = http.MethodGet
+	}
+	return func(ctx context.Context) (string, string) {
+		req, err := http.NewRequestWithContext(ctx, method, d.HTTP, strings.NewReader(d.Body))
+		if err != nil {
+			return Critical, err.Error()
+		}
+		setHeader(req, d.Header)
+		resp, err := client.Do(req)
+		if err != nil {
+			return Critical, err.Error()
+		}
+		defer resp.Body.Close()
+		seen := newTail(limit)
+		// What came of a body that broke off is still worth showing.
+		_, _ = io.Copy(seen, resp.Body)
+		output := fmt.Sprintf("HTTP %s %s: %s Output: %s", method, d.HTTP, resp.Status, seen)
+		switch {
+		case resp.StatusCode >= 200 && resp.StatusCode <= 299:
+			return Passing, output
+		case resp.StatusCode == http.StatusTooManyRequests:
+			return Warning, output
+		default:
+			return Critical, output
+		}
+	}
+}
+
+func setHeader(req *http.Request, header map[string][]string) {
+	for name, values := range header {
+		for _, v := range values {
+			req.Header.Add(name, v)
+		}
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
+	}
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", "Consul Health Check")
+	}
+	if req.Header.Get("Accept") == "" {
+		req.Header.Set("Accept", "text/plain, text/*, */*")
+	}
+}
+
+func tcpProbe(d *Definition) probe {
+	return func(ctx context.Context) (string, string) {
+		conn, err := dial(ctx, "tcp", d.TCP, d.TCPUseTLS, d)
+		if err != nil {
+			return Critical, err.Error()
+		}
+		_ = conn.Close() // it was opened, which is all that was asked
+		return Passing, fmt.Sprintf("TCP connect %s: Success", d.TCP)
+	}
+}
+
+// dial opens a connection, with TLS where asked.
+func dial(ctx context.Context, network, address string, useTLS bool, d *Definition, protocols ...string) (net.Conn, error) {
+	if !useTLS {
+		var plain net.Dialer
+		return plain.DialContext(ctx, network, address)
+	}
+	conf := d.tlsConfig()
+	if conf == nil {
+		conf = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	conf.NextProtos = protocols
+	secure := tls.Dialer{Config: conf}
+	return secure.DialContext(ctx, network, address)
+}
+
+// udpPatience is how long an answer is waited for: silence is as good as one,
+// only a refusal is not, and that comes at once.
+const udpPatience = time.Second
+
+func udpProbe(d *Definition) probe {
+	return func(ctx context.Context) (string, string) {
+		conn, err := dial(ctx, "udp", d.UDP, false, d)
+		if err != nil {
+			return Critical, err.Error()
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(min(udpPatience, d.limit()))); err != nil {
+			return Critical, err.Error()
+		}
+		if _, err := io.WriteString(conn, "health check"); err != nil {
+			return Critical, err.Error()
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return Critical, err.Error()
+		}
+		return Passing, fmt.Sprintf("UDP connect %s: Success", d.UDP)
+	}
+}

@@ -1,0 +1,59 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"time"
+)
+
+// lingering is how long the output of a program that ended may be held open by
+// what it left behind.
+const lingering = 2 * time.Second
+
+// scriptProbe runs a program in a process group of its own. When its time is up
+// the whole group is killed.
+func scriptProbe(d *Definition, limit int) probe {
+	return func(ctx context.Context) (string, string) {
+		cmd := exec.CommandContext(ctx, d.ScriptArgs[0], d.ScriptArgs[1:]...) //nolint:gosec // running it is what was asked
+		ownGroup(cmd)
+		cmd.WaitDelay = lingering
+		seen := newTail(limit)
+		cmd.Stdout, cmd.Stderr = seen, seen
+		err := cmd.Run()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			text := fmt.Sprintf("Timed out (%s) running check", d.limit())
+			if seen.written > 0 {
+				text += "\n" + seen.String()
+			}
+			return Critical, text
+		}
+		var exit *exec.ExitError
+		switch {
+		case err == nil, errors.Is(err, exec.ErrWaitDelay):
+			return Passing, seen.String()
+		case errors.As(err, &exit):
+			return exitStatus(exit.ExitCode()), seen.String()
+		default:
+			return Critical, err.Error()
+		}
+	}
+}
+
+// exitStatus is what a program's exit code says.
+func exitStatus(code int) string {
+	switch code {
+	case 0:
+		return Passing
+	case 1:
+		return Warning
+	default:
+		return Critical
+	}
+}
+
+// osServiceProbe asks the operating system's service manager.
+func osServiceProbe(d *Definition) probe {
+	return func(ctx context.Context) (string, string) { return osService(ctx, d.OSService) }
+}
