@@ -119,8 +119,8 @@ func (s *State) Drift() []Item {
 		items = append(items, Item{Service: i.row, Token: i.token, marks: []uint64{mark}})
 		with[id] = &items[len(items)-1]
 	}
-	for id, mark := range d.checks {
-		c := s.checks[id]
+	for _, id := range slices.Sorted(maps.Keys(d.checks)) {
+		c, mark := s.checks[id], d.checks[id]
 		if item := with[c.row.ServiceID]; item != nil && item.Token == c.token {
 			item.Checks, item.marks = append(item.Checks, c.row), append(item.marks, mark)
 			continue

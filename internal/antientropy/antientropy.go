@@ -1,0 +1,209 @@
+// Package antientropy keeps the catalog true about this node: it compares what
+// package local knows with what the catalog has, and tells the difference.
+//
+// What changed here is told at once (a partial sync). Everything is compared
+// (a full sync) at the start, when a server appears, and about once a minute; in
+// a larger cluster less often, each agent at a random moment, so that they do
+// not come together. What fails is tried again, ever later.
+//
+// Rules: where nothing differs nothing is written; the first sync is a full one,
+// because the catalog decides some things about services of this node; what the
+// catalog refuses, for want of rights or otherwise, is logged and left until the
+// next full sync, and keeps nothing else from being told.
+//
+// Source: the public documentation of anti-entropy.
+package antientropy
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/ctl-sh/ctl/internal/backoff"
+	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/local"
+	"github.com/ctl-sh/ctl/internal/logging"
+)
+
+// Requester sends a request to the agent's own HTTP API.
+type Requester interface {
+	Do(ctx context.Context, method, path string, query url.Values, body []byte) (status int, header http.Header, answer []byte, err error)
+}
+
+// Config is what a Syncer is made of.
+type Config struct {
+	// Interval is the shortest time between full syncs; 0 is a minute.
+	Interval time.Duration
+	// Nodes returns how many nodes the cluster has, which spreads out full
+	// syncs; nil is a small cluster. It must not block.
+	Nodes func() int
+	// Blocked is told of each write that was refused for want of rights:
+	// service, check or node, registration or deregistration. It may be nil.
+	Blocked func(what string)
+	// Logger; nil discards.
+	Logger *slog.Logger
+}
+
+// Syncer tells the catalog. Make it with New, let it live in Run.
+type Syncer struct {
+	cfg     Config
+	state   *local.State
+	request Requester
+	log     *slog.Logger
+	turn    chan struct{} // holds one: somebody syncs
+	full    chan struct{} // holds one: a full sync is wanted soon
+	known   atomic.Bool   // a full sync succeeded once
+	failing atomic.Bool   // the last sync failed; Run tries again
+}
+
+// New returns a Syncer of what state knows.
+func New(cfg Config, state *local.State, request Requester) *Syncer {
+	if cfg.Interval <= 0 {
+		cfg.Interval = time.Minute
+	}
+	if cfg.Nodes == nil {
+		cfg.Nodes = func() int { return 1 }
+	}
+	if cfg.Blocked == nil {
+		cfg.Blocked = func(string) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Syncer{cfg: cfg, state: state, request: request, log: cfg.Logger, turn: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+}
+
+// Times between syncs.
+const (
+	firstRetry  = time.Second
+	retryLimit  = 15 * time.Second
+	serverDelay = 3 * time.Second
+	// calm is the number of nodes up to which nothing is spread out.
+	calm = 128
+)
+
+// Scale is what random waits are multiplied by in a cluster of so many nodes: 1
+// up to 128, and one more each time that number doubles.
+func Scale(nodes int) int {
+	if nodes <= calm {
+		return 1
+	}
+	return int(math.Ceil(math.Log2(float64(nodes))-math.Log2(calm))) + 1
+}
+
+func (s *Syncer) jitter(d time.Duration) time.Duration {
+	return rand.N(d * time.Duration(Scale(s.cfg.Nodes())))
+}
+
+// Trigger has everything compared soon, as when a server appeared. It does not
+// block.
+func (s *Syncer) Trigger() {
+	select {
+	case s.full <- struct{}{}:
+	default:
+	}
+}
+
+// Push tells what changed here and returns when it is told, or why not. While
+// the catalog cannot be reached it fails at once, so that registrations do not
+// queue up behind each other's time limits; Run tells later. It may be called by
+// any number of goroutines.
+func (s *Syncer) Push(ctx context.Context) error {
+	if s.failing.Load() {
+		return errFailing
+	}
+	return s.sync(ctx, false)
+}
+
+var errFailing = failure.New(failure.Unavailable, "the catalog could not be told a moment ago; it is tried again")
+
+func (s *Syncer) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *Syncer) give() { <-s.turn }
+
+// compare is a full sync.
+func (s *Syncer) compare(ctx context.Context) error {
+	remote, err := s.read(ctx)
+	if err != nil {
+		return err
+	}
+	s.state.Compare(remote)
+	s.known.Store(true)
+	return s.write(ctx)
+}
+
+// Run syncs until ctx ends.
+func (s *Syncer) Run(ctx context.Context, ready func()) error {
+	ready()
+	retry := backoff.New(firstRetry, retryLimit)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	due := true // a full sync
+	for ctx.Err() == nil {
+		_, changed := s.state.Changed().Watch()
+		err := s.sync(ctx, due)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			wait := retry.Next() * time.Duration(Scale(s.cfg.Nodes()))
+			s.log.Warn("the catalog could not be told about this node; trying again", logging.KeyDuration, wait, logging.KeyError, err)
+			timer.Reset(wait)
+			changed = nil // a change now would fail the same way
+			due = true
+		case due:
+			retry.Reset()
+			timer.Reset(s.cfg.Interval + s.jitter(s.cfg.Interval))
+			due = false
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			due = true
+		case <-s.full:
+			due = true
+			s.pause(ctx, s.jitter(serverDelay))
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// sync runs one sync in its turn: a full one where that is asked for or the
+// catalog was never read.
+func (s *Syncer) sync(ctx context.Context, full bool) (err error) {
+	if err := s.take(ctx); err != nil {
+		return err
+	}
+	defer s.give()
+	if full || !s.known.Load() {
+		err = s.compare(ctx)
+	} else {
+		err = s.write(ctx)
+	}
+	if ctx.Err() == nil {
+		s.failing.Store(err != nil)
+	}
+	return err
+}
+
+func (s *Syncer) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

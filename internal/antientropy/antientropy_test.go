@@ -1,0 +1,311 @@
+package antientropy_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ctl-sh/ctl/internal/antientropy"
+	"github.com/ctl-sh/ctl/internal/checks"
+	"github.com/ctl-sh/ctl/internal/local"
+)
+
+// catalog is the servers' side: what they have of node n1, and what they were
+// asked to write.
+type catalog struct {
+	mu       sync.Mutex
+	node     *local.RemoteNode
+	services map[string]*local.Service
+	checks   map[string]*local.Check
+	writes   []string
+	reads    int
+	fail     error  // of every request
+	refuse   string // id whose registration is refused
+	status   int    // of that refusal
+}
+
+func newCatalog() *catalog {
+	return &catalog{services: map[string]*local.Service{}, checks: map[string]*local.Check{}}
+}
+
+func (c *catalog) Do(_ context.Context, method, path string, _ url.Values, body []byte) (int, http.Header, []byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fail != nil {
+		return 0, nil, nil, c.fail
+	}
+	if method == http.MethodGet {
+		return c.read(path)
+	}
+	var m struct {
+		ID, Node, Address  string
+		TaggedAddresses    map[string]string
+		NodeMeta           map[string]string
+		Service            *local.Service
+		Checks             []*local.Check
+		SkipNodeUpdate     bool
+		ServiceID, CheckID string
+		Datacenter         string
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return 400, nil, []byte(err.Error()), nil
+	}
+	if path == "/v1/catalog/deregister" {
+		c.writes = append(c.writes, "deregister "+m.ServiceID+m.CheckID)
+		delete(c.services, m.ServiceID)
+		delete(c.checks, m.CheckID)
+		for id, k := range c.checks {
+			if k.ServiceID == m.ServiceID && m.ServiceID != "" {
+				delete(c.checks, id)
+			}
+		}
+		return 200, nil, []byte("true"), nil
+	}
+	what := "register"
+	if c.node == nil || !m.SkipNodeUpdate {
+		what += " node"
+		c.node = &local.RemoteNode{ID: m.ID, Address: m.Address, TaggedAddresses: m.TaggedAddresses, Meta: m.NodeMeta}
+	}
+	if m.Service != nil {
+		if m.Service.ID == c.refuse {
+			return c.status, nil, []byte("no"), nil
+		}
+		what += " " + m.Service.ID
+		c.services[m.Service.ID] = m.Service
+	}
+	for _, k := range m.Checks {
+		what += " " + k.CheckID
+		c.checks[k.CheckID] = k
+	}
+	c.writes = append(c.writes, what)
+	return 200, nil, []byte("true"), nil
+}
+
+func (c *catalog) read(path string) (int, http.Header, []byte, error) {
+	c.reads++
+	var v any
+	switch path {
+	case "/v1/catalog/node/n1":
+		if c.node != nil {
+			v = map[string]any{"Node": c.node, "Services": c.services}
+		}
+	case "/v1/health/node/n1":
+		list := []*local.Check{}
+		for _, k := range c.checks {
+			list = append(list, k)
+		}
+		v = list
+	default:
+		return 404, nil, []byte("unexpected " + path), nil
+	}
+	b, err := json.Marshal(v)
+	return 200, nil, b, err
+}
+
+func (c *catalog) took() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := c.writes
+	c.writes = nil
+	slices.Sort(w)
+	return w
+}
+
+func (c *catalog) set(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+// world is an agent with its state and its syncer in a bubble.
+type world struct {
+	catalog *catalog
+	state   *local.State
+	syncer  *antientropy.Syncer
+	blocked []string
+}
+
+func live(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{catalog: newCatalog()}
+		w.state = local.New(local.Config{
+			Node:                local.Node{ID: "id-1", Name: "n1", Address: "10.0.0.1", Datacenter: "dc1", TaggedAddresses: map[string]string{"lan": "10.0.0.1"}, Meta: map[string]string{"rack": "r1"}},
+			CheckUpdateInterval: 5 * time.Minute,
+		}, checks.New(checks.Config{}))
+		w.syncer = antientropy.New(antientropy.Config{Blocked: func(what string) { w.blocked = append(w.blocked, what) }}, w.state, w.catalog)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- w.syncer.Run(ctx, func() {}) }()
+		synctest.Wait()
+		f(t, w)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (w *world) register(t *testing.T, definition string) {
+	t.Helper()
+	d, err := local.ParseService([]byte(definition))
+	if err == nil {
+		err = d.Validate()
+	}
+	if err == nil {
+		err = w.state.RegisterService(d, local.FromAPI, false)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) expect(t *testing.T, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	if got := w.catalog.took(); !slices.Equal(got, want) {
+		t.Errorf("written %q, want %q", got, want)
+	}
+}
+
+func TestChangesAreToldAtOnceAndQuietStaysQuiet(t *testing.T) {
+	live(t, func(t *testing.T, w *world) {
+		w.expect(t, "register node")
+		w.register(t, `{"name":"web","port":80,"checks":[{"ttl":"10h"},{"name":"b","checkid":"b","ttl":"10h"}]}`)
+		w.expect(t, "register web b service:web:1")
+		if err := w.state.UpdateTTL("b", checks.Passing, "ok"); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(t, "register b")
+		w.catalog.set(func() { w.catalog.reads = 0 })
+		time.Sleep(10 * time.Minute)
+		w.expect(t)
+		if w.catalog.reads < 8 || w.catalog.reads > 20 {
+			t.Errorf("%d reads in ten minutes, want two each one to two minutes", w.catalog.reads)
+		}
+		if err := w.state.DeregisterService("web"); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(t, "deregister b", "deregister service:web:1", "deregister web")
+	})
+}
+
+func TestFullSyncCorrects(t *testing.T) {
+	live(t, func(t *testing.T, w *world) {
+		w.register(t, `{"name":"web","tags":["a"]}`)
+		w.register(t, `{"name":"free","tags":["a"],"enable_tag_override":true,"check":{"ttl":"10h"}}`)
+		synctest.Wait()
+		w.catalog.took()
+		w.catalog.set(func() {
+			c := w.catalog
+			other := *c.services["web"]
+			other.Port = 9
+			c.services["web"] = &other
+			tagged := *c.services["free"]
+			tagged.Tags = []string{"b"}
+			tagged.TaggedAddresses = map[string]local.Address{"consul-virtual": {Address: "240.0.0.1"}}
+			c.services["free"] = &tagged
+			c.services["stray"] = &local.Service{ID: "stray", Service: "stray"}
+			c.services["consul"] = &local.Service{ID: "consul", Service: "consul"}
+			c.checks["serfHealth"] = &local.Check{CheckID: "serfHealth"}
+			c.checks["of-stray"] = &local.Check{CheckID: "of-stray", ServiceID: "stray"}
+			c.checks["alone"] = &local.Check{CheckID: "alone"}
+			c.node = &local.RemoteNode{ID: "id-1", Address: "10.0.0.1", Meta: map[string]string{"x": "y"}}
+		})
+		time.Sleep(2 * time.Minute)
+		w.expect(t, "deregister alone", "deregister stray", "register node", "register web")
+		if free := w.state.Service("free"); !slices.Equal(free.Tags, []string{"b"}) || free.TaggedAddresses["consul-virtual"].Address != "240.0.0.1" {
+			t.Errorf("the catalog's part of a service was not taken over: %+v", free)
+		}
+	})
+}
+
+func TestOutputAloneWaits(t *testing.T) {
+	live(t, func(t *testing.T, w *world) {
+		w.register(t, `{"name":"web","check":{"ttl":"10h","status":"passing"}}`)
+		synctest.Wait()
+		w.catalog.took()
+		start := time.Now()
+		if err := w.state.UpdateTTL("service:web", checks.Passing, "new"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(149 * time.Second)
+		w.expect(t)
+		time.Sleep(302 * time.Second)
+		w.expect(t, "register service:web")
+		if took := time.Since(start); took < 150*time.Second {
+			t.Errorf("told after %s", took)
+		}
+		if err := w.state.UpdateTTL("service:web", checks.Critical, "newer"); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(t, "register service:web")
+	})
+}
+
+func TestFailuresAreTriedAgain(t *testing.T) {
+	live(t, func(t *testing.T, w *world) {
+		w.expect(t, "register node")
+		w.catalog.set(func() { w.catalog.fail = errors.New("no leader") })
+		w.register(t, `{"name":"web"}`)
+		synctest.Wait()
+		if err := w.syncer.Push(t.Context()); err == nil {
+			t.Error("a push while the catalog is away did not fail")
+		}
+		time.Sleep(time.Hour)
+		w.expect(t)
+		w.catalog.set(func() { w.catalog.fail = nil })
+		time.Sleep(15 * time.Second)
+		w.expect(t, "register web")
+		if err := w.syncer.Push(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestServerTrigger(t *testing.T) {
+	live(t, func(t *testing.T, w *world) {
+		w.expect(t, "register node")
+		w.catalog.set(func() { w.catalog.fail = errors.New("no servers") })
+		w.register(t, `{"name":"web"}`)
+		time.Sleep(time.Hour)
+		w.catalog.set(func() { w.catalog.fail = nil })
+		w.syncer.Trigger()
+		time.Sleep(3 * time.Second)
+		w.expect(t, "register web")
+	})
+}
+
+func TestRefusalsHoldNothingUp(t *testing.T) {
+	for _, status := range []int{403, 500} {
+		live(t, func(t *testing.T, w *world) {
+			w.expect(t, "register node")
+			w.catalog.set(func() { w.catalog.refuse, w.catalog.status = "bad", status })
+			w.register(t, `{"name":"bad"}`)
+			w.register(t, `{"name":"good"}`)
+			w.expect(t, "register good")
+			if blocked := strings.Join(w.blocked, " "); (status == 403) != (blocked == "service.registration") {
+				t.Errorf("%d: blocked %q", status, blocked)
+			}
+			w.catalog.set(func() { w.catalog.refuse = "" })
+			time.Sleep(2 * time.Minute)
+			w.expect(t, "register bad")
+		})
+	}
+}
+
+func TestScale(t *testing.T) {
+	for nodes, want := range map[int]int{0: 1, 1: 1, 128: 1, 129: 2, 256: 2, 512: 3, 1024: 4, 8192: 7} {
+		if got := antientropy.Scale(nodes); got != want {
+			t.Errorf("%d nodes: %d, want %d", nodes, got, want)
+		}
+	}
+}
