@@ -2,7 +2,6 @@ package catalogapi
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 
 	"github.com/ctl-sh/ctl/internal/catalog"
@@ -47,31 +46,18 @@ func (a *API) health(ctx context.Context, r *httpapi.Request, target catalog.Tar
 		return resp, err
 	}
 	tags, wanted := r.Query["tag"], nodeMeta(r)
-	if sel.filter == nil && len(tags) == 0 && len(wanted) == 0 && sel.mayReadAll(found.rows) {
-		resp.Raw, err = found.body(passing)
-		return resp, err
-	}
-	rows := make([]*instanceHealth, 0, len(found.rows))
+	chosen := make([]int, 0, len(found.rows))
 	for i := range found.rows {
 		h := &found.rows[i]
 		if passing && !h.Passing() || !hasTags(h.Service, tags) || !wanted.match(h.Node) || !sel.mayReadInstance(h.Instance) {
 			continue
 		}
-		if row := newInstanceHealth(h); sel.filter.Match(row) {
-			rows = append(rows, row)
+		if sel.filter == nil || sel.filter.Match(newInstanceHealth(h)) {
+			chosen = append(chosen, i)
 		}
 	}
-	resp.Body = rows
+	resp.Append = func(dst []byte) []byte { return found.appendList(dst, chosen) }
 	return resp, nil
-}
-
-func (s *selection[Row]) mayReadAll(rows []catalog.Health) bool {
-	for i := range rows {
-		if !s.mayReadInstance(rows[i].Instance) {
-			return false
-		}
-	}
-	return true
 }
 
 // passingOnly reads the parameter "passing", which without a value means yes.
@@ -85,14 +71,4 @@ func passingOnly(r *httpapi.Request) (bool, error) {
 		return false, failure.New(failure.BadRequest, "Invalid value for ?passing")
 	}
 	return passing, nil
-}
-
-func encodeHealths(rows []catalog.Health, passing bool) ([]byte, error) {
-	shaped := make([]*instanceHealth, 0, len(rows))
-	for i := range rows {
-		if !passing || rows[i].Passing() {
-			shaped = append(shaped, newInstanceHealth(&rows[i]))
-		}
-	}
-	return json.Marshal(shaped)
 }
