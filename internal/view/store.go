@@ -276,13 +276,14 @@ func (s *Store) follow(ctx context.Context, k key, e *entry, index uint64) {
 			index = 0 // the next answer must not wait
 			continue
 		}
-		pause.Reset()
 		e.set(got.data)
 		// An index that went back belongs to another history of the state.
 		if got.index < index {
 			got.index = 0
 		}
-		if index = got.index; index == 0 && pause.Wait(ctx) != nil {
+		if index = got.index; index > 0 {
+			pause.Reset()
+		} else if pause.Wait(ctx) != nil { // without an index nothing can be waited for
 			return
 		}
 	}
