@@ -28,7 +28,8 @@ func (n *Node) Apply(ctx context.Context, data []byte) (any, uint64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, failure.Wrap(failure.Unavailable, err)
 	}
-	if r.raft.State() != raft.Leader {
+	if r.raft.State() != raft.Leader || r.stalled() {
+		// A leader whose disk has stalled is one in name only: the others elect.
 		return nil, 0, failure.New(failure.NoLeader, failure.TextNoLeader)
 	}
 	done, err := n.admit(len(data))

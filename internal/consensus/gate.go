@@ -21,8 +21,9 @@ var (
 type gate struct {
 	Transport
 	stalled func() bool
-	// leads says whether this server leads in the term.
-	leads func(term uint64) bool
+	// wanted says whether this server leads in the term and the follower is
+	// still in the configuration, at that address.
+	wanted func(term uint64, id raft.ServerID, at raft.ServerAddress) bool
 
 	// probation is nil when this server may vote.
 	probation atomic.Pointer[probation]
@@ -118,7 +119,7 @@ func (g *gate) AppendEntries(id raft.ServerID, to raft.ServerAddress, req *raft.
 			return errStalled
 		}
 		err := g.Transport.AppendEntries(id, to, req, resp)
-		if err == nil || heartbeat || !g.leads(req.Term) || time.Now().After(until) {
+		if err == nil || heartbeat || !g.wanted(req.Term, id, to) || time.Now().After(until) {
 			return err
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,7 +150,10 @@ func (n *Node) start(store *storage) (*running, error) {
 		})
 	}
 	r.gate = newGate(inner, store.probation, r.stalled)
-	r.gate.leads = func(term uint64) bool { return r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term }
+	r.gate.wanted = func(term uint64, id raft.ServerID, at raft.ServerAddress) bool {
+		return r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term &&
+			slices.ContainsFunc(r.raft.GetConfiguration().Configuration().Servers, func(s raft.Server) bool { return s.ID == id && s.Address == at })
+	}
 	r.gate.reached = func(p *probation) bool { return r.raft.AppliedIndex() >= p.Index }
 	c := n.cfg.raft()
 	c.Logger = logger
