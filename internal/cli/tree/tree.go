@@ -15,6 +15,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/cli/monitor"
 	"github.com/ctl-sh/ctl/internal/cli/operator"
 	"github.com/ctl-sh/ctl/internal/cli/reload"
+	"github.com/ctl-sh/ctl/internal/cli/services"
 	"github.com/ctl-sh/ctl/internal/cli/validate"
 	"github.com/ctl-sh/ctl/internal/cli/version"
 	"github.com/spf13/cobra"
@@ -37,6 +38,7 @@ members of a cluster find each other by gossip, elect a leader and keep keys.`,
 		monitor.NewCommand(f),
 		operator.NewCommand(f),
 		reload.NewCommand(f),
+		services.NewCommand(f),
 		validate.NewCommand(f),
 	)
 	root.Example = `ctl agent -dev                 # a server to try things with

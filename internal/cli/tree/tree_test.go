@@ -84,6 +84,9 @@ ctl operator raft list-peers
 ctl operator raft remove-peer
 ctl operator raft transfer-leader
 ctl reload
+ctl services
+ctl services deregister
+ctl services register
 ctl validate
 ctl version`), "\n")
 	if d := cmp.Diff(got, want); d != "" {
@@ -237,7 +240,7 @@ func TestEveryListingHasJSON(t *testing.T) {
 	want := []string{
 		"agent", "completion bash", "completion fish", "completion powershell", "completion zsh", "force-leave", "help", "join",
 		"keygen", "kv delete", "kv export", "kv import", "kv put", "leave", "monitor", "operator autopilot set-config",
-		"operator raft remove-peer", "operator raft transfer-leader", "reload",
+		"operator raft remove-peer", "operator raft transfer-leader", "reload", "services deregister", "services register",
 	}
 	if d := cmp.Diff(without, want); d != "" {
 		t.Errorf("commands without --format (- got, + want):\n%s", d)

@@ -1,0 +1,123 @@
+// Package services holds the commands that register services with an agent and
+// remove them: services register and services deregister.
+//
+// Files hold the definitions that configuration files hold, in JSON or HCL.
+// Texts and exit codes follow Consul's command line.
+package services
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/spf13/cobra"
+)
+
+// NewCommand returns `ctl services` with its commands.
+func NewCommand(f *cli.Factory) *cobra.Command {
+	cmd := cli.Group("services", "Register services with the agent and remove them", newRegister(f), newDeregister(f))
+	cmd.Aliases = []string{"service"}
+	return cmd
+}
+
+type registerOptions struct {
+	f    *cli.Factory
+	conn *cli.Conn
+
+	id, name, kind, address, socket string
+	port                            int
+	tags, meta, tagged              []string
+}
+
+func newRegister(f *cli.Factory) *cobra.Command {
+	o := &registerOptions{f: f}
+	cmd := &cobra.Command{
+		Use:   "register [options] [FILE...]",
+		Short: "Register services with the agent",
+		Long: `Register services with the agent, from files or from flags. Files are JSON or HCL,
+and hold definitions as configuration files do; "-" is standard input, in JSON.
+The agent keeps the services, and forgets them when they are deregistered.`,
+		Example: `ctl services register -name=web -port=8080 -tag=v1
+ctl services register web.json db.hcl`,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.id, "id", "", "`ID` of the service; its name where none is given")
+	flags.StringVar(&o.name, "name", "", "`NAME` of the service")
+	flags.StringVar(&o.kind, "kind", "", "`KIND` of the service, such as connect-proxy")
+	flags.StringVar(&o.address, "address", "", "`ADDRESS` of the service; the agent's where none is given")
+	flags.IntVar(&o.port, "port", 0, "`PORT` of the service")
+	flags.StringVar(&o.socket, "socket", "", "`PATH` of the service's unix socket")
+	flags.StringArrayVar(&o.tags, "tag", nil, "`TAG` of the service; may be repeated")
+	flags.StringArrayVar(&o.meta, "meta", nil, "metadata `KEY=VALUE`; may be repeated")
+	flags.StringArrayVar(&o.tagged, "tagged-address", nil, "further address `NAME=IP:PORT`; may be repeated")
+	o.conn = f.Connect(cmd)
+	return cmd
+}
+
+func (o *registerOptions) run(cmd *cobra.Command, args []string) error {
+	var list []*definition
+	var err error
+	if len(args) > 0 {
+		list, err = definitions(o.f, args)
+	} else {
+		list, err = o.fromFlags()
+	}
+	if err != nil {
+		return cli.Failf("Error: %w", err)
+	}
+	client, err := o.conn.Client()
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		_, err := client.Raw().Write("/v1/agent/service/register", json.RawMessage(d.json), nil, o.conn.Write(cmd.Context()))
+		if err != nil {
+			return cli.Failf("Error registering service %q: %w", d.Name, err)
+		}
+		fmt.Fprintf(o.f.Streams.Out, "Registered service: %s\n", d.Name)
+	}
+	return nil
+}
+
+func newDeregister(f *cli.Factory) *cobra.Command {
+	var (
+		conn *cli.Conn
+		id   string
+	)
+	cmd := &cobra.Command{
+		Use:   "deregister [options] [FILE...]",
+		Short: "Remove services from the agent",
+		Long: `Remove services that were registered with the agent, by id or by the files they
+were registered from. A service of the agent's own configuration files comes
+back at its next reload.`,
+		Example: `ctl services deregister -id=web
+ctl services deregister web.json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list := []*definition{{ID: id}}
+			switch {
+			case (id == "") == (len(args) == 0):
+				return cli.Failf("Error: service deregistration requires either -id or files")
+			case len(args) > 0:
+				var err error
+				if list, err = definitions(f, args); err != nil {
+					return cli.Failf("Error: %w", err)
+				}
+			}
+			client, err := conn.Client()
+			if err != nil {
+				return err
+			}
+			for _, d := range list {
+				if err := client.Agent().ServiceDeregisterOpts(d.key(), conn.Query(cmd.Context())); err != nil {
+					return cli.Failf("Error deregistering service %q: %w", d.key(), err)
+				}
+				fmt.Fprintf(f.Streams.Out, "Deregistered service: %s\n", d.key())
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&id, "id", "", "`ID` of the service")
+	conn = f.Connect(cmd)
+	return cmd
+}
