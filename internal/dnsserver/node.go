@@ -180,11 +180,10 @@ func (x *exchange) nameServers(to *[]record) error {
 			x.order = append(x.order, int32(i)) //nolint:gosec // instances are fewer
 		}
 	}
-	x.shuffle()
 	const most = 3
 	m := &x.msg
-	for _, i := range x.order[:min(len(x.order), most)] {
-		in := &svc.Instances[i]
+	for place := range min(len(x.order), most) {
+		in := &svc.Instances[x.draw(place)]
 		target, ok := m.textName(in.Node.Name, x.place("node", x.server.cfg.Datacenter))
 		if !ok || slices.ContainsFunc(*to, func(r record) bool { return r.rtype == dns.TypeNS && x.same(r.target, target) }) {
 			continue
@@ -220,10 +219,10 @@ func hostName(name string) bool {
 	return name != ""
 }
 
-// shuffle puts x.order into random order.
-func (x *exchange) shuffle() {
-	for i := len(x.order) - 1; i > 0; i-- {
-		j := x.random.Uint32N(uint32(i + 1)) //nolint:gosec // positive
-		x.order[i], x.order[j] = x.order[j], x.order[i]
-	}
+// draw puts a random one of the instances that are left at the place, and
+// returns it: an answer draws only as many as it has room for.
+func (x *exchange) draw(at int) int32 {
+	other := at + int(x.random.Uint32N(uint32(len(x.order)-at))) //nolint:gosec // positive
+	x.order[at], x.order[other] = x.order[other], x.order[at]
+	return x.order[at]
 }

@@ -65,7 +65,7 @@ func (x *exchange) instances(s subject) (*view.Service, error) {
 	return x.server.cfg.Lookup.Service(x.ctx, s.dc, s.name, x.opts)
 }
 
-// choose puts the instances that answer into x.order, in random order.
+// choose puts the instances that answer into x.order, to be drawn from it.
 func (x *exchange) choose(svc *view.Service, tag string) {
 	x.order = x.order[:0]
 	if svc == nil {
@@ -80,7 +80,6 @@ func (x *exchange) choose(svc *view.Service, tag string) {
 			x.order = append(x.order, int32(i)) //nolint:gosec // instances are fewer
 		}
 	}
-	x.shuffle()
 }
 
 // chosen is the address of an instance for one question.
@@ -125,13 +124,17 @@ func (x *exchange) isAsked(host string) bool {
 }
 
 // most is how many answers the message may have. When more exist, it was
-// trimmed.
+// trimmed. Where the client takes large packets only their size counts; one
+// answer more than can fit is enough to see that not all do.
 func (x *exchange) most(qtype uint16) int {
+	const smallest = 16 // bytes of an A record
 	switch {
 	case x.via == overTCP && qtype == dns.TypeSRV:
 		return maxSRVAnswers
-	case x.via == overTCP || x.req.edns && x.req.udpSize > plainUDPBytes:
+	case x.via == overTCP:
 		return maxTCPAnswers
+	case x.req.edns && x.req.udpSize > plainUDPBytes:
+		return x.limit()/smallest + 1
 	case x.rules.UDPAnswerLimit > 0:
 		return min(maxPlainUDPAnswers, x.rules.UDPAnswerLimit)
 	}
@@ -148,9 +151,9 @@ func (x *exchange) addresses(svc *view.Service, s subject, f family, ttl uint32)
 		wanted = min(wanted, limit)
 	}
 	host := ""
-	clear(x.seen)
-	for _, i := range x.order {
-		a := x.at(&svc.Instances[i], f, wan)
+	x.forget()
+	for place := range x.order {
+		a := x.at(&svc.Instances[x.draw(place)], f, wan)
 		if !a.IP.IsValid() {
 			if host == "" {
 				host = a.Text
@@ -172,6 +175,15 @@ func (x *exchange) addresses(svc *view.Service, s subject, f family, ttl uint32)
 	return x.cname(m.question, host, f, ttl, &m.answer, 0, 0)
 }
 
+// forget begins a new message. A map that once was large is slow to clear.
+func (x *exchange) forget() {
+	const large = 256
+	if len(x.seen) > large {
+		x.seen = map[recordKey]struct{}{}
+	}
+	clear(x.seen)
+}
+
 // again reports whether the record was there already.
 func (x *exchange) again(k recordKey) bool {
 	if _, there := x.seen[k]; there {
@@ -190,9 +202,9 @@ func (x *exchange) srv(svc *view.Service, s subject, ttl uint32) error {
 		dc = x.server.cfg.Datacenter
 	}
 	most := x.most(dns.TypeSRV)
-	clear(x.seen)
-	for _, i := range x.order {
-		in := &svc.Instances[i]
+	x.forget()
+	for place := range x.order {
+		in := &svc.Instances[x.draw(place)]
 		a := x.at(in, anyFamily, wan)
 		k := recordKey{ip: a.IP, port: uint16(a.port)} //nolint:gosec // ports are checked at registration
 		if !a.IP.IsValid() || a.isNode {
@@ -328,8 +340,8 @@ func (x *exchange) resolve(owner nameRef, host string, f family, ttl uint32, to 
 		order := x.order // of the service that led here
 		x.order = nil
 		x.choose(svc, s.tag)
-		for _, i := range x.order[:min(len(x.order), x.most(dns.TypeA))] {
-			a := x.at(&svc.Instances[i], f, x.wan(s.dc))
+		for place := range min(len(x.order), x.most(dns.TypeA)) {
+			a := x.at(&svc.Instances[x.draw(place)], f, x.wan(s.dc))
 			if add(a.IP); !a.IP.IsValid() {
 				next = a.Text
 			}

@@ -17,10 +17,13 @@ import (
 type Owner struct{ Node, Service string }
 
 // How long the owners are believed: where an address was found, and where it
-// was not, so that a new one is found soon.
+// was not. A new address is to be found soon, but looking for invented ones must
+// not keep an agent with many services busy: reading takes at most a tenth of
+// the time.
 const (
 	believeFound   = 10 * time.Second
-	believeMissing = time.Second
+	believeMissing = 50 * time.Millisecond
+	missingShare   = 10
 )
 
 // ownerIndex is who has which address of the own datacenter. There is no one
@@ -33,6 +36,7 @@ type ownerIndex struct {
 
 type ownerState struct {
 	at   time.Time
+	took time.Duration // to read it
 	byIP map[netip.Addr]Owner
 }
 
@@ -46,7 +50,8 @@ func (x *ownerIndex) find(ip netip.Addr) (Owner, bool) {
 	}
 	owner, found := st.byIP[ip]
 	age := time.Since(st.at)
-	return owner, age < believeMissing || found && age < believeFound
+	missing := min(max(believeMissing, missingShare*st.took), believeFound)
+	return owner, age < missing || found && age < believeFound
 }
 
 // Owner returns who has the address in the own datacenter; the zero Owner if
@@ -78,7 +83,7 @@ func (s *Store) Owner(ctx context.Context, ip netip.Addr, o Options) (Owner, err
 	if err := s.serviceOwners(ctx, byIP); err != nil {
 		return Owner{}, err
 	}
-	s.owners.current.Store(&ownerState{at, byIP})
+	s.owners.current.Store(&ownerState{at, time.Since(at), byIP})
 	return byIP[ip], nil
 }
 

@@ -15,9 +15,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.uber.org/goleak"
 
 	"github.com/ctl-sh/ctl/internal/failure"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // api is an HTTP API in memory: one body for a path, whose blocking queries
 // wait for the next change.
