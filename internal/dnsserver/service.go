@@ -308,48 +308,48 @@ func (x *exchange) resolve(owner nameRef, host string, f family, ttl uint32, to 
 	if !ok || depth >= maxDepth {
 		return nil
 	}
-	add := func(ip netip.Addr) {
-		if f.fits(ip) {
-			r := addressRecord(owner, ip, ttl)
+	next, err := x.resolveOwn(owner, s, f, ttl, to, of)
+	if err != nil || next == "" {
+		return err
+	}
+	return x.cname(owner, next, f, ttl, to, depth+1, of)
+}
+
+// resolveOwn adds the addresses of a name of the own zones. If that is another
+// name of a host, it returns the host.
+func (x *exchange) resolveOwn(owner nameRef, s subject, f family, ttl uint32, to *[]record, of int32) (next string, err error) {
+	add := func(a view.Address) {
+		if f.fits(a.IP) {
+			r := addressRecord(owner, a.IP, ttl)
 			r.of = of
 			*to = append(*to, r)
+		} else if !a.IP.IsValid() {
+			next = a.Text
 		}
 	}
-	next := ""
 	switch s.kind {
 	case kindAddr:
 		if ip, ok := hexAddress(s.name); ok {
-			add(ip.Unmap())
+			add(view.Address{IP: ip.Unmap()})
 		}
 	case kindNode:
 		n, err := x.server.cfg.Lookup.Node(x.ctx, s.dc, s.name, x.opts)
-		if err != nil {
-			return err
+		if err != nil || n == nil {
+			return "", err
 		}
-		if n != nil {
-			a := translate(n.Address, n.Tagged, f, x.wan(s.dc))
-			if add(a.IP); !a.IP.IsValid() {
-				next = a.Text
-			}
-		}
+		add(translate(n.Address, n.Tagged, f, x.wan(s.dc)))
 	case kindService, kindConnect:
 		svc, err := x.instances(s)
 		if err != nil {
-			return err
+			return "", err
 		}
 		order := x.order // of the service that led here
 		x.order = nil
 		x.choose(svc, s.tag)
 		for place := range min(len(x.order), x.most(dns.TypeA)) {
-			a := x.at(&svc.Instances[x.draw(place)], f, x.wan(s.dc))
-			if add(a.IP); !a.IP.IsValid() {
-				next = a.Text
-			}
+			add(x.at(&svc.Instances[x.draw(place)], f, x.wan(s.dc)).Address)
 		}
 		x.order = order
 	}
-	if next == "" {
-		return nil
-	}
-	return x.cname(owner, next, f, ttl, to, depth+1, of)
+	return next, nil
 }
