@@ -92,8 +92,23 @@ type Item struct {
 	marks []uint64
 }
 
-// Node returns this node as the catalog should have it. It is shared.
-func (s *State) Node() *Node { return &s.cfg.Node }
+// Node returns this node as the catalog should have it. Its maps are shared.
+func (s *State) Node() Node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg.Node
+}
+
+// SetNodeMeta replaces the node's metadata, as a reload does. The map must not
+// change afterwards.
+func (s *State) SetNodeMeta(meta map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !maps.Equal(s.cfg.Node.Meta, meta) {
+		s.cfg.Node.Meta = meta
+		s.drift.node = s.mark()
+	}
+}
 
 // Drift returns what the catalog has to be told, removals first, and a service
 // before the checks that are not told with it. It is empty when there is

@@ -173,6 +173,10 @@ func (s *State) loadCheck(path string, b []byte) error {
 	if k.Check.ServiceID != "" && s.services[k.Check.ServiceID] == nil {
 		return os.Remove(path) // its service is gone
 	}
+	if k.ChkType != nil && k.ChkType.Runs() && !s.cfg.AllowScripts {
+		s.log.Warn("a kept check runs a program, which is not allowed any more: it is left out", logging.KeyCheck, k.Check.CheckID)
+		return nil
+	}
 	k.Check.Node = s.cfg.Node.Name
 	c := &check{row: k.Check, def: k.ChkType, token: k.Token, source: FromAPI}
 	c.row.Output = ""

@@ -102,6 +102,9 @@ type Config struct {
 	Node Node
 	// Dir is the data directory; "" keeps nothing.
 	Dir string
+	// AllowScripts says that checks registered over HTTP may run programs. Of
+	// those kept from a time when they might, none starts without it.
+	AllowScripts bool
 	// CheckUpdateInterval is how long changes of output alone are held back:
 	// half of it and a random part of it more. 0 holds nothing back.
 	CheckUpdateInterval time.Duration

@@ -93,7 +93,14 @@ func TestRestart(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "services", "x.tmp"), []byte("{"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "services", strings.Repeat("0", 64)), []byte("{broken"), 0o600))
 
-	again := newState(t, dir)
+	scripts := local.New(local.Config{Node: local.Node{Name: "n1"}, Dir: dir, AllowScripts: true}, checks.New(checks.Config{}))
+	must(t, scripts.RegisterCheck(check(t, `{"name":"script","args":["true"],"interval":"1h"}`), local.FromAPI))
+	must(t, scripts.Load())
+	if scripts.Check("script") == nil {
+		t.Error("a check that may run a program was left out")
+	}
+
+	again := newState(t, dir) // where none may
 	if got, want := states(again), "_node_maintenance=critical disk=critical service:web:1=passing service:web:2=passing"; got != want {
 		t.Errorf("checks %s, want %s", got, want)
 	}
