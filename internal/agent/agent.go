@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -16,12 +17,14 @@ import (
 
 	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/dirlock"
+	"github.com/ctl-sh/ctl/internal/dnsserver"
 	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/httpapi"
 	"github.com/ctl-sh/ctl/internal/lifecycle"
 	"github.com/ctl-sh/ctl/internal/logging"
 	"github.com/ctl-sh/ctl/internal/rpc"
 	"github.com/ctl-sh/ctl/internal/telemetry"
+	"github.com/ctl-sh/ctl/internal/view"
 )
 
 // Config is what an Agent is made of.
@@ -38,19 +41,22 @@ type Config struct {
 
 // Agent is one process of the cluster. Build it with New and let it live in Run.
 type Agent struct {
-	cfg     Config
-	rt      atomic.Pointer[config.Runtime] // what is in force; replaced by Reload
-	id      string
-	log     *slog.Logger
-	lock    *dirlock.Lock // nil in dev mode
-	metrics *telemetry.Metrics
-	lan     *gossip.Pool
-	wan     *gossip.Pool // nil on clients and where it is off
-	retry   []*gossip.RetryJoin
-	pool    *rpc.Pool
-	back    backend
-	mux     *httpapi.Mux
-	http    *httpapi.HTTPServer
+	cfg      Config
+	rt       atomic.Pointer[config.Runtime] // what is in force; replaced by Reload
+	id       string
+	log      *slog.Logger
+	lock     *dirlock.Lock // nil in dev mode
+	metrics  *telemetry.Metrics
+	lan      *gossip.Pool
+	wan      *gossip.Pool // nil on clients and where it is off
+	retry    []*gossip.RetryJoin
+	pool     *rpc.Pool
+	back     backend
+	mux      *httpapi.Mux
+	http     *httpapi.HTTPServer
+	services *services
+	views    *view.Store       // what DNS answers from; nil where it is off
+	dns      *dnsserver.Server // nil where it is off
 
 	reloading sync.Mutex
 	leaving   sync.Mutex
@@ -128,6 +134,14 @@ func New(cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	opened = append(opened, listeners...)
+	if len(rt.DNS) > 0 {
+		if err := a.newDNS(rt); err != nil {
+			return nil, err
+		}
+	}
+	if a.services, err = a.newServices(rt); err != nil {
+		return nil, err
+	}
 	return a, a.serve(rt, listeners)
 }
 
@@ -196,7 +210,7 @@ func (a *Agent) serve(rt *config.Runtime, listeners []net.Listener) (err error) 
 		return err
 	}
 	a.mux, err = httpapi.NewMux(httpapi.Config{
-		Routes: append(a.routes(), a.back.routes()...), Dispatcher: a.back, Logger: a.log.With(logging.KeyComponent, "agent.http"),
+		Routes: slices.Concat(a.routes(), a.services.api(rt, a.cfg.Logs).Routes(), a.back.routes()), Dispatcher: a.back, Logger: a.log.With(logging.KeyComponent, "agent.http"),
 		Metrics: routeMetrics{a.metrics}, ResponseHeaders: rt.Config.HTTP.ResponseHeaders, Pretty: rt.DevMode,
 		BlockEndpoints: rt.Config.HTTP.BlockEndpoints, AllowWriteFrom: allow,
 		AllowUnprintable: rt.DisableHTTPUnprintableCharFilter,
@@ -260,6 +274,10 @@ func (a *Agent) parts() []lifecycle.Part {
 	parts = append(parts, cluster...)
 	if len(rt.HTTP) > 0 {
 		parts = append(parts, lifecycle.Part{Name: "HTTP API", Run: a.http.Run})
+	}
+	parts = append(parts, a.services.parts()...)
+	if a.dns != nil {
+		parts = append(parts, lifecycle.Part{Name: "views", Run: a.views.Run}, lifecycle.Part{Name: "DNS", Run: a.dns.Run})
 	}
 	if rt.Server && !rt.DevMode {
 		parts = append(parts, lifecycle.Part{Name: "server metadata", Run: a.keepSeen})
@@ -383,6 +401,13 @@ func (a *Agent) Reload(context.Context) error {
 	for _, w := range warnings {
 		a.log.Warn("configuration", "warning", w.String())
 	}
+	dns, err := dnsSettings(fresh)
+	if err != nil {
+		return err
+	}
+	if err := a.services.define(fresh); err != nil {
+		return err
+	}
 	changed, ignored := config.Diff(a.rt.Load().Config, fresh.Config)
 	if err := a.back.reload(fresh); err != nil {
 		return err
@@ -392,6 +417,9 @@ func (a *Agent) Reload(context.Context) error {
 	}
 	filter, _ := telemetry.ParseFilter(fresh.Telemetry.PrefixFilter, fresh.Telemetry.FilterDefault)
 	a.metrics.SetFilter(filter)
+	if a.dns != nil {
+		a.dns.SetSettings(dns)
+	}
 	a.http.SetMaxConnsPerClient(fresh.Limits.HTTPMaxConnsPerClient)
 	a.rt.Store(a.rt.Load().Reloaded(fresh))
 	a.log.Info("configuration reloaded", "changed", changed)

@@ -17,18 +17,18 @@ import (
 func (a *Agent) routes() []httpapi.Route {
 	rt := a.rt.Load()
 	api := &agentapi.API{
-		Agent: local{a}, Logs: a.cfg.Logs, Metrics: a.metrics, Authz: authz.Open{},
+		Agent: apiView{a}, Logs: a.cfg.Logs, Metrics: a.metrics, Authz: authz.Open{},
 		NodeName: rt.NodeName, DataDir: rt.DataDir, EnableDebug: func() bool { return a.rt.Load().EnableDebug },
 	}
 	return api.Routes()
 }
 
-// local is the agent as its own HTTP routes see it. It implements
+// apiView is the agent as its own HTTP routes see it. It implements
 // agentapi.Agent.
-type local struct{ a *Agent }
+type apiView struct{ a *Agent }
 
 // Self implements agentapi.Agent.
-func (l local) Self() agentapi.Self {
+func (l apiView) Self() agentapi.Self {
 	a, rt := l.a, l.a.rt.Load()
 	s := agentapi.Self{
 		Config: agentapi.Config{
@@ -49,19 +49,24 @@ func (l local) Self() agentapi.Self {
 	if a.wan != nil {
 		s.Stats["serf_wan"] = a.wan.Stats()
 	}
+	ttls, monitors := a.services.runner.Counts()
+	s.Stats["agent"] = map[string]string{
+		"check_ttls": strconv.Itoa(ttls), "check_monitors": strconv.Itoa(monitors),
+		"checks": strconv.Itoa(len(a.services.state.Checks())), "services": strconv.Itoa(len(a.services.state.Services())),
+	}
 	s.Stats["consul"]["blocking_queries"] = strconv.FormatInt(a.mux.Blocking(), 10)
 	return s
 }
 
 // Members implements agentapi.Agent.
-func (l local) Members(wan bool) []gossip.Member {
+func (l apiView) Members(wan bool) []gossip.Member {
 	if p := l.pool(wan); p != nil {
 		return p.Members()
 	}
 	return nil
 }
 
-func (l local) pool(wan bool) *gossip.Pool {
+func (l apiView) pool(wan bool) *gossip.Pool {
 	if wan {
 		return l.a.wan
 	}
@@ -72,7 +77,7 @@ func (l local) pool(wan bool) *gossip.Pool {
 var errNoWAN = failure.New(failure.Invalid, "this agent is not in the WAN pool: only servers are, and only with ports.serf_wan on")
 
 // Join implements agentapi.Agent.
-func (l local) Join(ctx context.Context, addrs []string, wan bool) (int, error) {
+func (l apiView) Join(ctx context.Context, addrs []string, wan bool) (int, error) {
 	p := l.pool(wan)
 	if p == nil {
 		return 0, errNoWAN
@@ -86,7 +91,7 @@ func (l local) Join(ctx context.Context, addrs []string, wan bool) (int, error) 
 }
 
 // ForceLeave implements agentapi.Agent.
-func (l local) ForceLeave(ctx context.Context, node string, prune, wan bool) error {
+func (l apiView) ForceLeave(ctx context.Context, node string, prune, wan bool) error {
 	if wan {
 		if l.a.wan == nil {
 			return errNoWAN
@@ -108,11 +113,11 @@ func (l local) ForceLeave(ctx context.Context, node string, prune, wan bool) err
 }
 
 // Leave implements agentapi.Agent.
-func (l local) Leave(ctx context.Context) error {
+func (l apiView) Leave(ctx context.Context) error {
 	err := l.a.Leave(context.WithoutCancel(ctx))
 	l.a.Stop()
 	return err
 }
 
 // Reload implements agentapi.Agent.
-func (l local) Reload(ctx context.Context) error { return l.a.Reload(ctx) }
+func (l apiView) Reload(ctx context.Context) error { return l.a.Reload(ctx) }

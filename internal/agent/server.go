@@ -90,7 +90,7 @@ func (r *serverRole) reload(rt *config.Runtime) error {
 func (r *serverRole) routes() []httpapi.Route {
 	dc := r.agent.rt.Load().Datacenter
 	return nounRoutes(r.kv,
-		&catalogapi.API{Reader: r.Reader(), Authz: authz.Open{}, Datacenters: func() []string { return []string{dc} }},
+		&catalogapi.API{Reader: r.Reader(), Applier: r.Server, Authz: authz.Open{}, Datacenter: dc, Datacenters: func() []string { return []string{dc} }},
 		&statusapi.API{Cluster: r.Server},
 		&operatorapi.API{
 			Raft: r.Raft(), Reader: r.Reader(), Applier: r.Server, Authz: authz.Open{},

@@ -156,10 +156,19 @@ func (c call) wire() *WireRequest {
 // that belong to the asked agent's configuration were made there, and so was
 // the reading of the body. The answer of an error carries the error's kind.
 func (m *Mux) ServeWire(ctx context.Context, w *WireRequest) *WireResponse {
+	return m.overWire(ctx, w, max(w.Hops, 1))
+}
+
+// Do answers a request that this agent itself makes, as if a client had: it runs
+// here or is handed on, and waits for a leader while there is none. The
+// request's Hops are ignored.
+func (m *Mux) Do(ctx context.Context, w *WireRequest) *WireResponse { return m.overWire(ctx, w, 0) }
+
+func (m *Mux) overWire(ctx context.Context, w *WireRequest, hops uint8) *WireResponse {
 	m.inFlight.Add(1)
 	defer m.inFlight.Add(-1)
 	begun := time.Now()
-	route, a := m.serveWire(ctx, w)
+	route, a := m.serveWire(ctx, w, hops)
 	if route != nil {
 		route.observe.Observe(a.status, time.Since(begun))
 	}
@@ -174,7 +183,7 @@ func (m *Mux) ServeWire(ctx context.Context, w *WireRequest) *WireResponse {
 	return resp // the body's buffer is not pooled again: it still has to be sent
 }
 
-func (m *Mux) serveWire(ctx context.Context, w *WireRequest) (*boundRoute, *answer) {
+func (m *Mux) serveWire(ctx context.Context, w *WireRequest, hops uint8) (*boundRoute, *answer) {
 	decoded, err := url.PathUnescape(w.Path)
 	if err != nil {
 		return nil, text(http.StatusBadRequest, "Invalid URL path: "+err.Error())
@@ -200,7 +209,7 @@ func (m *Mux) serveWire(ctx context.Context, w *WireRequest) (*boundRoute, *answ
 	}
 	req.Options.Token = w.Token
 	return route, m.dispatch(ctx, call{
-		req: req, route: route, path: path, rawQuery: w.RawQuery, hops: max(w.Hops, 1),
+		req: req, route: route, path: path, rawQuery: w.RawQuery, hops: hops,
 	})
 }
 

@@ -122,11 +122,18 @@ func (r *reconciler) member(ctx context.Context, m gossip.Member) error {
 func (r *reconciler) register(ctx context.Context, m gossip.Member, status, output string) error {
 	reg := registration(m, r.dc, status, output)
 	tx, _ := r.db.Read()
+	// Addresses by name and metadata of a node that is there are its own agent's
+	// to say.
+	known, _, _, err := catalog.NodeServices(nil, tx, m.Name)
+	if err != nil {
+		return err
+	}
+	reg.SkipNodeUpdate = known != nil && known.ID == reg.Node.ID && known.Address == reg.Node.Address
 	if done, err := catalog.Registered(tx, reg); done || err != nil {
 		return err
 	}
 	r.log.Info("registering member", "node", m.Name, "status", status)
-	_, err := r.apply(ctx, catalog.TypeRegister, reg)
+	_, err = r.apply(ctx, catalog.TypeRegister, reg)
 	return err
 }
 

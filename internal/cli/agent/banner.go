@@ -24,7 +24,7 @@ func banner(w io.Writer, rt *config.Runtime, b buildinfo.Info) {
 	for _, l := range rt.HTTP {
 		clients = append(clients, l.Address)
 	}
-	line("Client Addr", "[%s] (HTTP: %d, DNS: not built yet)", strings.Join(clients, " "), rt.Ports.HTTP)
+	line("Client Addr", "[%s] (HTTP: %d, DNS: %d)", strings.Join(clients, " "), rt.Ports.HTTP, rt.Ports.DNS)
 	wan := "off"
 	if rt.SerfWAN.IsValid() {
 		wan = fmt.Sprint(rt.SerfWAN.Advertise.Port())

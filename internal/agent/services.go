@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/ctl-sh/ctl/internal/agentapi/serviceapi"
+	"github.com/ctl-sh/ctl/internal/antientropy"
+	"github.com/ctl-sh/ctl/internal/authz"
+	"github.com/ctl-sh/ctl/internal/buildinfo"
+	"github.com/ctl-sh/ctl/internal/checks"
+	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/ctl-sh/ctl/internal/gossip"
+	"github.com/ctl-sh/ctl/internal/lifecycle"
+	"github.com/ctl-sh/ctl/internal/local"
+	"github.com/ctl-sh/ctl/internal/logging"
+)
+
+// services are this agent's own: what it knows of them, what runs their checks,
+// and what tells the catalog.
+type services struct {
+	state  *local.State
+	runner *checks.Runner
+	sync   *antientropy.Syncer
+	lan    *gossip.Pool
+}
+
+// newServices takes in what the data directory keeps and what the configuration
+// defines.
+func (a *Agent) newServices(rt *config.Runtime) (*services, error) {
+	log := a.log.With(logging.KeyComponent, "agent.services")
+	s := &services{lan: a.lan}
+	s.runner = checks.New(checks.Config{
+		OutputMaxSize: rt.CheckOutputMaxSize, DiscardOutput: rt.DiscardCheckOutput,
+		Requester: requester{a}, Logger: log,
+	})
+	dir := rt.DataDir
+	if rt.DevMode {
+		dir = ""
+	}
+	s.state = local.New(local.Config{
+		Node: a.catalogNode(rt), Dir: dir, CheckUpdateInterval: rt.CheckUpdateInterval, Logger: log,
+	}, s.runner)
+	s.sync = antientropy.New(antientropy.Config{
+		Nodes: func() int { return len(a.lan.Members()) }, Logger: log,
+	}, s.state, requester{a})
+	if err := s.state.Load(); err != nil {
+		return nil, fmt.Errorf("take in the services kept in data_dir: %w", err)
+	}
+	return s, s.define(rt)
+}
+
+// catalogNode is this node as the catalog should have it.
+func (a *Agent) catalogNode(rt *config.Runtime) local.Node {
+	n := local.Node{
+		ID: a.id, Name: rt.NodeName, Address: rt.SerfLAN.Advertise.Addr().String(), Datacenter: rt.Datacenter,
+		TaggedAddresses: rt.TaggedAddresses,
+		Meta:            map[string]string{"consul-network-segment": "", "consul-version": buildinfo.ConsulCompat},
+	}
+	maps.Copy(n.Meta, rt.NodeMeta)
+	return n
+}
+
+// errScripts is the refusal of a check that runs a program where that is off.
+var errScripts = errors.New("Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or 'enable_local_script_checks' to true")
+
+// define registers what the configuration defines, and drops what it no longer
+// does. Nothing changes when a definition cannot be used.
+func (s *services) define(rt *config.Runtime) error {
+	var defined []*local.ServiceDefinition
+	for _, d := range rt.Services {
+		def, err := local.ParseService([]byte(d.JSON))
+		if err == nil && def.RunsProgram() && !rt.EnableLocalScriptChecks {
+			err = errScripts
+		}
+		if err != nil {
+			return fmt.Errorf("%s: service: %w", d.At, err)
+		}
+		defined = append(defined, def)
+	}
+	var alone []*checks.Definition
+	for _, d := range rt.Checks {
+		def, err := local.ParseCheck([]byte(d.JSON))
+		if err == nil && def.Runs() && !rt.EnableLocalScriptChecks {
+			err = errScripts
+		}
+		if err != nil {
+			return fmt.Errorf("%s: check: %w", d.At, err)
+		}
+		alone = append(alone, def)
+	}
+	return s.state.Reload(defined, alone)
+}
+
+// api returns the edge of the services.
+func (s *services) api(rt *config.Runtime, log *logging.Logs) *serviceapi.API {
+	return &serviceapi.API{
+		State: s.state, Push: s.sync, Authz: authz.Open{}, Logger: log.Logger(),
+		NodeName: rt.NodeName, Datacenter: rt.Datacenter, AllowScripts: rt.EnableScriptChecks,
+	}
+}
+
+// parts returns what runs.
+func (s *services) parts() []lifecycle.Part {
+	return []lifecycle.Part{
+		{Name: "checks", Run: s.runner.Run},
+		{Name: "services", Run: s.state.Run},
+		{Name: "anti-entropy", Run: s.sync.Run},
+		{Name: "new servers", Run: s.watchServers},
+	}
+}
+
+// watchServers has everything compared when a server appears: it may be the
+// first that can be told anything.
+func (s *services) watchServers(ctx context.Context, ready func()) error {
+	ready()
+	for known := 0; ; {
+		_, changed := s.lan.Changes().Watch()
+		alive := 0
+		for _, m := range s.lan.Members() {
+			if _, ok := gossip.ServerOf(m); ok && m.Status == gossip.StatusAlive {
+				alive++
+			}
+		}
+		if alive > known {
+			s.sync.Trigger()
+		}
+		known = alive
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
