@@ -401,10 +401,6 @@ func (a *Agent) Reload(context.Context) error {
 	for _, w := range warnings {
 		a.log.Warn("configuration", "warning", w.String())
 	}
-	dns, err := dnsSettings(fresh)
-	if err != nil {
-		return err
-	}
 	if err := a.services.define(fresh); err != nil {
 		return err
 	}
@@ -418,7 +414,7 @@ func (a *Agent) Reload(context.Context) error {
 	filter, _ := telemetry.ParseFilter(fresh.Telemetry.PrefixFilter, fresh.Telemetry.FilterDefault)
 	a.metrics.SetFilter(filter)
 	if a.dns != nil {
-		a.dns.SetSettings(dns)
+		a.dns.SetSettings(dnsSettings(fresh))
 	}
 	a.http.SetMaxConnsPerClient(fresh.Limits.HTTPMaxConnsPerClient)
 	a.rt.Store(a.rt.Load().Reloaded(fresh))

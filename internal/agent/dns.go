@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"syscall"
-	"time"
 
 	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/dnsserver"
@@ -18,7 +17,7 @@ import (
 func (a *Agent) newDNS(rt *config.Runtime) (err error) {
 	c := dnsserver.Config{
 		Domain: rt.Domain, AltDomain: rt.AltDomain, Datacenter: rt.Datacenter,
-		Logger: a.log.With(logging.KeyComponent, "agent.dns"),
+		Settings: dnsSettings(rt), Logger: a.log.With(logging.KeyComponent, "agent.dns"),
 		Metrics: dnsserver.Metrics{
 			Domain: a.metrics.Sample("dns.domain_query"), Reverse: a.metrics.Sample("dns.ptr_query"),
 			ByType: func(qtype string) dnsserver.Counter {
@@ -35,9 +34,6 @@ func (a *Agent) newDNS(rt *config.Runtime) (err error) {
 			_ = p.Close() // nothing was read from it
 		}
 	}()
-	if c.Settings, err = dnsSettings(rt); err != nil {
-		return err
-	}
 	for _, l := range rt.DNS {
 		stream, err := listen(l, "ports.dns")
 		if err != nil {
@@ -60,21 +56,15 @@ func (a *Agent) newDNS(rt *config.Runtime) (err error) {
 }
 
 // dnsSettings are the settings that a reload may change.
-func dnsSettings(rt *config.Runtime) (dnsserver.Settings, error) {
+func dnsSettings(rt *config.Runtime) dnsserver.Settings {
 	d := rt.Config.DNS
 	s := dnsserver.Settings{
-		AllowStale: d.AllowStale, MaxStale: d.MaxStale, NodeTTL: d.NodeTTL, ServiceTTL: map[string]time.Duration{},
+		AllowStale: d.AllowStale, MaxStale: d.MaxStale, NodeTTL: d.NodeTTL,
 		EnableTruncate: d.EnableTruncate, OnlyPassing: d.OnlyPassing, DisableCompression: d.DisableCompression,
 		UDPAnswerLimit: d.UDPAnswerLimit, ARecordLimit: d.ARecordLimit, NodeMetaTXT: d.EnableAdditionalNodeMetaTXT,
 		Recursors: rt.Recursors, RandomRecursors: d.RecursorStrategy == "random", RecursorTimeout: d.RecursorTimeout,
 		SOA: dnsserver.SOA{Refresh: uint32(d.SOA.Refresh), Retry: uint32(d.SOA.Retry), Expire: uint32(d.SOA.Expire), MinTTL: uint32(d.SOA.MinTTL)},
 	}
-	for name, ttl := range d.ServiceTTL {
-		t, err := time.ParseDuration(ttl)
-		if err != nil {
-			return s, fmt.Errorf("dns_config.service_ttl of %q: %w", name, err)
-		}
-		s.ServiceTTL[name] = t
-	}
-	return s, nil
+	s.ServiceTTL, _ = d.TTLs() // loading has refused those that do not parse
+	return s
 }

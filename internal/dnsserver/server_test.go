@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -374,6 +375,9 @@ func TestMetrics(t *testing.T) {
 func TestDig(t *testing.T) {
 	dig, err := exec.LookPath("dig")
 	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("dig is not installed: scripts/test-deps.sh installs it")
+		}
 		t.Skip("dig is not installed")
 	}
 	r := start(t, catalog(), nil)
