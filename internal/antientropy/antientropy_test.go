@@ -225,6 +225,11 @@ func TestFullSyncCorrects(t *testing.T) {
 		if free := w.state.Service("free"); !slices.Equal(free.Tags, []string{"b"}) || free.TaggedAddresses["consul-virtual"].Address != "240.0.0.1" {
 			t.Errorf("the catalog's part of a service was not taken over: %+v", free)
 		}
+		w.catalog.set(func() { w.catalog.services["free"].TaggedAddresses = nil })
+		w.register(t, `{"name":"free","tags":["a"],"enable_tag_override":true,"check":{"ttl":"10h"}}`)
+		if free := w.state.Service("free"); !slices.Equal(free.Tags, []string{"b"}) {
+			t.Errorf("the same definition again took the tags back: %v", free.Tags)
+		}
 	})
 }
 

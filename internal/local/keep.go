@@ -151,7 +151,7 @@ func (s *State) Load() error {
 			s.unreadable(path, err)
 			return nil
 		}
-		s.putService(&instance{row: k.Service, token: k.Token, source: FromAPI})
+		s.putService(&instance{row: k.Service, tags: k.Service.Tags, token: k.Token, source: FromAPI})
 		return nil
 	})
 	if err != nil {

@@ -135,6 +135,7 @@ type State struct {
 // instance is a service with what is not shown of it.
 type instance struct {
 	row    *Service
+	tags   []string // as defined; those of row may be the catalog's
 	token  string
 	source Source
 }

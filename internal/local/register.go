@@ -23,7 +23,7 @@ func (s *State) RegisterService(d *ServiceDefinition, from Source, replace bool)
 	if what := d.Unfindable(); what != "" && s.Service(d.ID) == nil {
 		s.log.Warn("a service cannot be found by DNS: "+what+" is no DNS label", logging.KeyService, d.ID)
 	}
-	i := &instance{row: d.service(), token: d.Token, source: from}
+	i := &instance{row: d.service(), tags: d.Tags, token: d.Token, source: from}
 	if from == FromAPI {
 		if err := s.keep.saveService(i); err != nil {
 			return err
@@ -102,6 +102,10 @@ func (s *State) newCheck(id string, def *checks.Definition, of *Service, from So
 // putService takes a service in. mu is held.
 func (s *State) putService(i *instance) {
 	old := s.services[i.row.ID]
+	if old != nil && old.row.EnableTagOverride && i.row.EnableTagOverride && slices.Equal(old.tags, i.tags) {
+		row := *i.row
+		row.Tags, i.row = old.row.Tags, &row // the catalog's hold on
+	}
 	s.services[i.row.ID] = i
 	if old != nil && old.token == i.token && reflect.DeepEqual(old.row, i.row) {
 		return
