@@ -401,7 +401,7 @@ func (a *Agent) Reload(context.Context) error {
 	for _, w := range warnings {
 		a.log.Warn("configuration", "warning", w.String())
 	}
-	if err := a.services.define(fresh); err != nil {
+	if err := a.services.reload(fresh); err != nil {
 		return err
 	}
 	changed, ignored := config.Diff(a.rt.Load().Config, fresh.Config)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 
 	"github.com/ctl-sh/ctl/internal/agentapi/serviceapi"
 	"github.com/ctl-sh/ctl/internal/antientropy"
@@ -34,14 +35,15 @@ func (a *Agent) newServices(rt *config.Runtime) (*services, error) {
 	s := &services{lan: a.lan}
 	s.runner = checks.New(checks.Config{
 		OutputMaxSize: rt.CheckOutputMaxSize, DiscardOutput: rt.DiscardCheckOutput,
-		Requester: requester{a}, Logger: log,
+		Requester: requester{a}, DockerHost: os.Getenv("DOCKER_HOST"), Logger: log,
 	})
 	dir := rt.DataDir
 	if rt.DevMode {
 		dir = ""
 	}
 	s.state = local.New(local.Config{
-		Node: a.catalogNode(rt), Dir: dir, CheckUpdateInterval: rt.CheckUpdateInterval, Logger: log,
+		Node: a.catalogNode(rt), Dir: dir, CheckUpdateInterval: rt.CheckUpdateInterval,
+		AllowScripts: rt.EnableScriptChecks, Logger: log,
 	}, s.runner)
 	s.sync = antientropy.New(antientropy.Config{
 		Nodes: func() int { return len(a.lan.Members()) }, Logger: log,
@@ -54,13 +56,18 @@ func (a *Agent) newServices(rt *config.Runtime) (*services, error) {
 
 // catalogNode is this node as the catalog should have it.
 func (a *Agent) catalogNode(rt *config.Runtime) local.Node {
-	n := local.Node{
+	return local.Node{
 		ID: a.id, Name: rt.NodeName, Address: rt.SerfLAN.Advertise.Addr().String(), Datacenter: rt.Datacenter,
 		TaggedAddresses: rt.TaggedAddresses,
-		Meta:            map[string]string{"consul-network-segment": "", "consul-version": buildinfo.ConsulCompat},
+		Meta:            catalogMeta(rt),
 	}
-	maps.Copy(n.Meta, rt.NodeMeta)
-	return n
+}
+
+// catalogMeta is this node's metadata, with what every node has.
+func catalogMeta(rt *config.Runtime) map[string]string {
+	meta := map[string]string{"consul-network-segment": "", "consul-version": buildinfo.ConsulCompat}
+	maps.Copy(meta, rt.NodeMeta)
+	return meta
 }
 
 // errScripts is the refusal of a check that runs a program where that is off.
@@ -92,6 +99,17 @@ func (s *services) define(rt *config.Runtime) error {
 		alone = append(alone, def)
 	}
 	return s.state.Reload(defined, alone)
+}
+
+// reload takes what changed in the configuration. It fails, with everything as it
+// was, when a definition cannot be used.
+func (s *services) reload(rt *config.Runtime) error {
+	if err := s.define(rt); err != nil {
+		return err
+	}
+	s.runner.SetDiscardOutput(rt.DiscardCheckOutput)
+	s.state.SetNodeMeta(catalogMeta(rt))
+	return nil
 }
 
 // api returns the edge of the services.
