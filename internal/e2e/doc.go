@@ -18,12 +18,22 @@
 //	roles NAME=ADDRESS...   wait until these servers agree on a leader among
 //	                        them; sets $LEADER and $LEADER_AT, and for the
 //	                        others $FOLLOWER1, $FOLLOWER1_AT and so on
-//	eventually CMD ARGS...  repeat a ctl command, or the verb http, until it
-//	                        succeeds (http: with a status below 400); with
+//	eventually CMD ARGS...  repeat a ctl command, or the verb http or dns, until
+//	                        it succeeds (http: with a status below 400); with
 //	                        -out REGEXP also until its output matches, with
 //	                        -log NAME REGEXP until NAME.log does
 //	http METHOD URL [BODY]  send a request; status, headers and body are
 //	                        stdout; BODY @FILE is the file's content
+//	dns ADDRESS TYPE NAME   ask the agent's DNS server; the response code and
+//	                        then answers and additional records are stdout
+//	listen ADDRESS:PORT     hold the port open as a TCP service does; with ! no
+//	                        longer
+//	found NAME PORT ADDRESS...
+//	                        wait until DNS (SRV, A) and HTTP of each agent say
+//	                        that the service has one healthy instance, on PORT;
+//	                        with ! that it has none
+//	quiet TIME ADDRESS      wait until the server's Raft log has not grown for
+//	                        TIME
 //	send ADDRESS FILE       send the bytes of FILE, with LF sent as CRLF, end
 //	                        the sending, and print what comes back
 //	capture NAME REGEXP     set $NAME to the first group found in stdout

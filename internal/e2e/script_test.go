@@ -3,6 +3,7 @@ package e2e
 import (
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -52,6 +53,7 @@ func TestScripts(t *testing.T) {
 					"agent": startAgent, "start": start, "halt": haltAgent, "signal": signalAgent, "exit": awaitExit, "logged": logged,
 					"ready": ready, "roles": roles, "eventually": eventually, "clock": clock,
 					"http": request, "send": sendBytes, "capture": capture, "fill": fill, "flip": flip, "expand": expand,
+					"listen": listen, "dns": dnsVerb, "found": found, "quiet": quiet,
 				},
 			})
 		})
@@ -68,6 +70,9 @@ func setup(env *testscript.Env, binDir string, alloc *agentproc.Allocator) error
 	running := &agents{byName: map[string]*background{}}
 	env.Values[agentsKey{}] = running
 	env.Values[clockKey{}] = new(time.Time)
+	held := &listeners{byAddress: map[string]net.Listener{}}
+	env.Values[listenersKey{}] = held
+	env.Defer(held.close)
 	env.Defer(func() {
 		running.mu.Lock()
 		defer running.mu.Unlock()

@@ -115,8 +115,11 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	usage(ts, neg, args, 1, "eventually [-out REGEXP | -log NAME REGEXP] COMMAND ARGS...")
 	try, every := command(ts, args), commandTick
-	if args[0] == "http" {
+	switch args[0] {
+	case "http":
 		try, every = answered(args[1:]), requestTick
+	case "dns":
+		try, every = named(args[1:]), requestTick
 	}
 	out := ""
 	poll(ts, "eventually "+strings.Join(args, " "), every, func() (err error) {
