@@ -363,6 +363,7 @@ func (a *Agent) Leave(ctx context.Context) error {
 		return nil
 	}
 	a.log.Info("leaving the cluster")
+	a.services.left.Store(true)
 	alone := len(a.lan.Members()) <= 1
 	err := a.back.leave(ctx)
 	a.left = true

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/url"
 	"os"
+	"sync/atomic"
 
 	"github.com/ctl-sh/ctl/internal/agentapi/serviceapi"
 	"github.com/ctl-sh/ctl/internal/antientropy"
@@ -26,6 +29,7 @@ type services struct {
 	runner *checks.Runner
 	sync   *antientropy.Syncer
 	lan    *gossip.Pool
+	left   atomic.Bool // the catalog is to forget this node
 }
 
 // newServices takes in what the data directory keeps and what the configuration
@@ -47,11 +51,29 @@ func (a *Agent) newServices(rt *config.Runtime) (*services, error) {
 	}, s.runner)
 	s.sync = antientropy.New(antientropy.Config{
 		Nodes: func() int { return len(a.lan.Members()) }, Logger: log,
-	}, s.state, requester{a})
+	}, s.state, untilLeft{requester{a}, &s.left})
 	if err := s.state.Load(); err != nil {
 		return nil, fmt.Errorf("take in the services kept in data_dir: %w", err)
 	}
 	return s, s.define(rt)
+}
+
+// untilLeft makes the requests of anti-entropy until the agent leaves. A node that
+// has left is deregistered by the leader, and must not be registered again by
+// itself while it still serves.
+type untilLeft struct {
+	requester
+	left *atomic.Bool
+}
+
+var errLeft = errors.New("this agent has left its cluster")
+
+// Do makes one request.
+func (u untilLeft) Do(ctx context.Context, method, path string, query url.Values, body []byte) (int, http.Header, []byte, error) {
+	if u.left.Load() {
+		return 0, nil, nil, errLeft
+	}
+	return u.requester.Do(ctx, method, path, query, body)
 }
 
 // catalogNode is this node as the catalog should have it.
