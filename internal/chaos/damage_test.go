@@ -186,6 +186,20 @@ func logSize(t *testing.T, c *Cluster, i int) int {
 }
 
 // awaitLeader waits until the cluster has a leader that takes writes.
+// awaitSnapshot waits until server i has a snapshot on disk.
+func (c *Cluster) awaitSnapshot(t *testing.T, i int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := c.proc(i).Await(ctx, 20*time.Millisecond, func(context.Context) bool {
+		found, err := filepath.Glob(filepath.Join(c.specs[i].Dir, "data", "raft", "snapshots", "*", "meta.json"))
+		return err == nil && len(found) > 0
+	})
+	if err != nil {
+		t.Fatalf("server%d took no snapshot: %v", i, err)
+	}
+}
+
 func (c *Cluster) awaitLeader(t *testing.T) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -248,6 +262,7 @@ func TestDamagedServerAlone(t *testing.T) {
 	}
 	first.awaitLeader(t)
 	first.write(t, 0, 0, 500)
+	first.awaitSnapshot(t, 0)
 	want, err := first.entries(t.Context(), 0, "recurse")
 	if err != nil {
 		t.Fatal(err)

@@ -101,7 +101,7 @@ func (d *Disk) scan(snap Point, mark Mark) (v view, err error) {
 		case err == nil && l.Term >= v.lastTerm && l.Term <= v.term:
 			v.lastTerm, v.lastSum = l.Term, s
 		case err == nil:
-			return v, &durable.Damage{Path: d.logPath(), Index: i,
+			return v, &durable.Damage{Path: d.segmentOf(i), Index: i,
 				What: fmt.Sprintf("term %d follows term %d, current term %d", l.Term, v.lastTerm, v.term)}
 		case i < snap.Index && durable.IsDamage(err):
 			v.drop = i
@@ -109,7 +109,7 @@ func (d *Disk) scan(snap Point, mark Mark) (v view, err error) {
 		case durable.IsDamage(err) || environmental(err):
 			return v, err
 		default:
-			return v, &durable.Damage{Path: d.logPath(), Index: i, What: "entry is missing", Err: err}
+			return v, &durable.Damage{Path: d.segmentOf(i), Index: i, What: "entry is missing", Err: err}
 		}
 		if i == snap.Index && l.Term != snap.Term {
 			v.drop = v.last // a snapshot of the leader's replaced this log
@@ -135,7 +135,7 @@ func (v view) held(d *Disk, snap Point, mark Mark) error {
 		first, last = 0, 0
 	}
 	lost := func(index uint64, format string, args ...any) error {
-		return &durable.Damage{Path: d.logPath(), Index: index, What: fmt.Sprintf(format, args...)}
+		return &durable.Damage{Path: d.segmentOf(index), Index: index, What: fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case last > 0 && first > snap.Index+1:

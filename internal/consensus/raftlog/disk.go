@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -91,6 +92,24 @@ func Open(c Config) (*Disk, error) {
 }
 
 func (d *Disk) logPath() string { return filepath.Join(d.dir, logDir) }
+
+// segmentOf returns the file that holds the entry at index: of those that begin
+// no later, the last. Names begin with their first index. It returns the
+// directory where none does.
+func (d *Disk) segmentOf(index uint64) string {
+	files, err := filepath.Glob(filepath.Join(d.logPath(), "*.wal"))
+	if err != nil {
+		return d.logPath()
+	}
+	found := d.logPath()
+	for _, f := range files { // in the order of names, which is that of indexes
+		first, _, _ := strings.Cut(filepath.Base(f), "-")
+		if n, err := strconv.ParseUint(first, 10, 64); err == nil && n <= index {
+			found = f
+		}
+	}
+	return found
+}
 
 // refuseOrphans stops before raft-wal, which deletes segments its meta file does
 // not name.
@@ -176,18 +195,18 @@ func (d *Disk) read(index uint64, out *raft.Log) (s uint32, err error) {
 	defer func() {
 		// raft-wal slices by lengths it read from disk.
 		if r := recover(); r != nil {
-			err = &durable.Damage{Path: d.logPath(), Index: index, What: fmt.Sprint("entry does not decode: ", r)}
+			err = &durable.Damage{Path: d.segmentOf(index), Index: index, What: fmt.Sprint("entry does not decode: ", r)}
 		}
 	}()
 	if err := d.wal.GetLog(index, out); err != nil {
 		if err == raft.ErrLogNotFound || errors.Is(err, wal.ErrClosed) || environmental(err) { //nolint:errorlint // raft compares by identity
 			return 0, err
 		}
-		return 0, &durable.Damage{Path: d.logPath(), Index: index, What: "entry does not decode", Err: err}
+		return 0, &durable.Damage{Path: d.segmentOf(index), Index: index, What: "entry does not decode", Err: err}
 	}
 	s, wrong := unseal(index, out)
 	if wrong != "" {
-		return 0, &durable.Damage{Path: d.logPath(), Index: index, What: wrong}
+		return 0, &durable.Damage{Path: d.segmentOf(index), Index: index, What: wrong}
 	}
 	return s, nil
 }
