@@ -16,6 +16,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/buildinfo"
 	"github.com/ctl-sh/ctl/internal/checks"
 	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/lifecycle"
 	"github.com/ctl-sh/ctl/internal/local"
@@ -100,27 +101,48 @@ var errScripts = errors.New("Scripts are disabled on this agent; to enable, conf
 func (s *services) define(rt *config.Runtime) error {
 	var defined []*local.ServiceDefinition
 	for _, d := range rt.Services {
-		def, err := local.ParseService([]byte(d.JSON))
-		if err == nil && def.RunsProgram() && !rt.EnableLocalScriptChecks {
-			err = errScripts
-		}
+		def, err := definedService(d.JSON, rt.EnableLocalScriptChecks)
 		if err != nil {
-			return fmt.Errorf("%s: service: %w", d.At, err)
+			return failure.Newf(failure.Invalid, "%s: service: %w", d.At, err)
 		}
 		defined = append(defined, def)
 	}
 	var alone []*checks.Definition
 	for _, d := range rt.Checks {
-		def, err := local.ParseCheck([]byte(d.JSON))
-		if err == nil && def.Runs() && !rt.EnableLocalScriptChecks {
-			err = errScripts
-		}
+		def, err := definedCheck(d.JSON, rt.EnableLocalScriptChecks)
 		if err != nil {
-			return fmt.Errorf("%s: check: %w", d.At, err)
+			return failure.Newf(failure.Invalid, "%s: check: %w", d.At, err)
 		}
 		alone = append(alone, def)
 	}
 	return s.state.Reload(defined, alone)
+}
+
+// definedService reads a service of a file and says what is wrong with it.
+func definedService(text string, scripts bool) (*local.ServiceDefinition, error) {
+	def, err := local.ParseService([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	if def.RunsProgram() && !scripts {
+		return nil, errScripts
+	}
+	if def.Connect != nil {
+		def.Connect.SidecarService = nil // the configuration warned of it
+	}
+	return def, def.Validate()
+}
+
+// definedCheck does the same for a check that stands by itself.
+func definedCheck(text string, scripts bool) (*checks.Definition, error) {
+	def, err := local.ParseCheck([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	if def.Runs() && !scripts {
+		return nil, errScripts
+	}
+	return def, local.ValidateCheck(def)
 }
 
 // reload takes what changed in the configuration. It fails, with everything as it

@@ -258,9 +258,6 @@ func (s *State) DeregisterCheck(id string) error {
 func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition) error {
 	known := map[string]bool{}
 	for _, d := range services {
-		if d.Connect != nil {
-			d.Connect.SidecarService = nil // the configuration warned of it
-		}
 		if err := d.Validate(); err != nil {
 			return fmt.Errorf("service %q: %w", d.Name, err)
 		}
