@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/ctl-sh/ctl/internal/agentapi/serviceapi"
 	"github.com/ctl-sh/ctl/internal/antientropy"
@@ -159,9 +160,23 @@ func (s *services) reload(rt *config.Runtime) error {
 // api returns the edge of the services.
 func (s *services) api(rt *config.Runtime, log *logging.Logs) *serviceapi.API {
 	return &serviceapi.API{
-		State: s.state, Push: s.sync, Authz: authz.Open{}, Logger: log.Logger(),
+		State: s.state, Push: soon{s.sync}, Authz: authz.Open{}, Logger: log.Logger(),
 		NodeName: rt.NodeName, Datacenter: rt.Datacenter, AllowScripts: rt.EnableScriptChecks,
 	}
+}
+
+// pushTime bounds how long a registration waits for the catalog to be told: it
+// holds here in any case, and anti-entropy tells later.
+const pushTime = 3 * time.Second
+
+// soon tells the catalog what changed, or gives up soon.
+type soon struct{ sync *antientropy.Syncer }
+
+// Push implements serviceapi.Pusher.
+func (s soon) Push(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pushTime)
+	defer cancel()
+	return s.sync.Push(ctx)
 }
 
 // parts returns what runs.
