@@ -116,10 +116,10 @@ type Performance struct {
 	RaftMultiplier int `key:"raft_multiplier" default:"1" reload:"yes" debug:"RaftMultiplier"`
 	// How long a request waits for a leader to appear before it fails.
 	RPCHoldTimeout time.Duration `key:"rpc_hold_timeout" default:"7s" debug:"RPCHoldTimeout"`
-	// Silence after which a connection between agents is probed. At least 1s.
-	GRPCKeepaliveInterval time.Duration `key:"grpc_keepalive_interval" default:"30s" debug:"GRPCKeepaliveInterval"`
-	// How long such a probe may stay unanswered. At least 1s.
-	GRPCKeepaliveTimeout time.Duration `key:"grpc_keepalive_timeout" default:"20s" debug:"GRPCKeepaliveTimeout"`
+	// Silence after which a connection between agents is probed. At least 1s; less than 10s counts as 10s. Consul's default is 30s; here a server whose machine died holds nobody up for as long.
+	GRPCKeepaliveInterval time.Duration `key:"grpc_keepalive_interval" default:"10s" debug:"GRPCKeepaliveInterval"`
+	// How long such a probe may stay unanswered. At least 1s. Consul's default is 20s.
+	GRPCKeepaliveTimeout time.Duration `key:"grpc_keepalive_timeout" default:"5s" debug:"GRPCKeepaliveTimeout"`
 	// Spread xDS streams evenly over the servers.
 	EnableXDSLoadBalancing bool `key:"enable_xds_load_balancing" default:"true" debug:"EnableXDSLoadBalancing" later:"gRPC for proxies" off:"true false"`
 }
@@ -194,7 +194,7 @@ type GossipWAN struct {
 type RaftLogStore struct {
 	// Form of the log files: default or wal, which are the same here. boltdb is not built in.
 	Backend string `key:"backend" default:"default" debug:"RaftLogStoreBackend"`
-	// Do not keep the newest log entries in memory.
+	// Accepted, without meaning: the newest log entries are kept in memory always, at most 1024 of them and 16 MiB.
 	DisableLogCache bool `key:"disable_log_cache" default:"false" debug:"RaftLogStoreDisableLogCache"`
 	// Comparison of the log between servers. Here every entry has its own checksum, always.
 	Verification RaftVerification `key:"verification"`
