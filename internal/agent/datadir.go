@@ -31,7 +31,7 @@ func openDataDir(dir string) (*dirlock.Lock, error) {
 	lock, err := dirlock.Acquire(dir)
 	switch {
 	case failure.Is(err, failure.Conflict):
-		return nil, fmt.Errorf("data_dir %s: %w; stop that agent, or give this one its own data_dir", dir, err)
+		return nil, fmt.Errorf("data_dir: %w", err)
 	case err != nil:
 		return nil, fmt.Errorf("data_dir %s cannot be used: %w; let it be a directory this user may write", dir, err)
 	}

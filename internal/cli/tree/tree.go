@@ -24,7 +24,8 @@ import (
 // New returns the whole command tree. It is good for one run.
 func New(f *cli.Factory) *cobra.Command {
 	root := f.Root("ctl", "Run and use a cluster of agents", `ctl runs an agent that is compatible with Consul, and talks to such agents:
-members of a cluster find each other by gossip, elect a leader and keep keys.`,
+members of a cluster find each other by gossip, elect a leader, keep keys, and
+know which services run where and how healthy they are.`,
 		version.NewCommand(f),
 		catalog.NewCommand(f),
 		completion.NewCommand(f),
@@ -44,7 +45,8 @@ members of a cluster find each other by gossip, elect a leader and keep keys.`,
 	root.Example = `ctl agent -dev                 # a server to try things with
 ctl members
 ctl kv put greeting hello
-ctl kv get greeting`
+ctl kv get greeting
+ctl services register -name web -port 8080`
 	if f.Agent != nil {
 		root.AddCommand(f.Agent(f))
 	}
