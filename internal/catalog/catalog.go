@@ -129,7 +129,7 @@ func applyRegister(tx *store.WriteTxn, body []byte) (any, error) {
 
 func putNode(tx *store.WriteTxn, r *Registration) error {
 	n := r.Node
-	old, err := node(tx.Txn, n.Node)
+	old, err := NodeNamed(tx.Txn, n.Node)
 	if err != nil {
 		return err
 	}

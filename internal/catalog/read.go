@@ -8,7 +8,8 @@ import (
 	"github.com/ctl-sh/ctl/internal/store"
 )
 
-func node(tx *store.Txn, name string) (*Node, error) {
+// NodeNamed returns the node of the name, in any case, or nil.
+func NodeNamed(tx *store.Txn, name string) (*Node, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -35,7 +36,7 @@ func NodeServices(ws store.WatchSet, tx *store.Txn, name string) (*Node, []*Serv
 	if err != nil || !res.Found {
 		return nil, nil, res, err
 	}
-	n, err := node(tx, name)
+	n, err := NodeNamed(tx, name)
 	if err != nil {
 		return nil, nil, res, err
 	}
@@ -149,7 +150,7 @@ func Instances(tx *store.Txn, t Target) ([]Instance, error) {
 	}
 	instances := make([]Instance, 0, len(services))
 	for _, s := range services {
-		n, err := node(tx, s.Node)
+		n, err := NodeNamed(tx, s.Node)
 		if err != nil {
 			return nil, err
 		}

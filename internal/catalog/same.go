@@ -37,7 +37,7 @@ func Registered(tx *store.Txn, r *Registration) (bool, error) {
 	if r.Complete() != nil {
 		return false, nil //nolint:nilerr // the refusal is applying's to give
 	}
-	n, err := node(tx, r.Node.Node)
+	n, err := NodeNamed(tx, r.Node.Node)
 	if err != nil || n == nil || !r.SkipNodeUpdate && !n.same(&r.Node) {
 		return false, err
 	}

@@ -83,12 +83,6 @@ func (f *Flags) Values() []FlagValue {
 	return list
 }
 
-// Paths returns the files and directories to read, in the order given.
-func (f *Flags) Paths() []string { return slices.Clone(f.paths) }
-
-// Dev reports whether -dev was given.
-func (f *Flags) Dev() bool { return *f.dev }
-
 // Load reads the files the flags name and merges everything into one
 // configuration. Its results are those of the function Load; files that cannot
 // be read are among the problems.

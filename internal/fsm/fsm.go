@@ -22,6 +22,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/ctl-sh/ctl/internal/codec"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/store"
 )
@@ -89,12 +90,15 @@ func (m *Machine) ApplyBatch(logs []*raft.Log) []any {
 	responses := make([]any, len(logs))
 	m.entries, m.slots = m.entries[:0], m.slots[:0]
 	for i, l := range logs {
+		if l.Type != raft.LogCommand {
+			continue
+		}
+		e, err := codec.DecodeEntry(l.Data)
 		switch {
-		case l.Type != raft.LogCommand:
-		case len(l.Data) == 0:
-			responses[i] = failure.Newf(failure.Invalid, "log entry %d is empty", l.Index)
-		case l.Data[0] != TypeNoop:
-			m.entries = append(m.entries, store.Entry{Index: l.Index, Type: l.Data[0], Body: l.Data[1:]})
+		case err != nil:
+			responses[i] = fmt.Errorf("log entry %d: %w", l.Index, err)
+		case e.Type != TypeNoop:
+			m.entries = append(m.entries, store.Entry{Index: l.Index, Type: e.Type, Body: e.Body})
 			m.slots = append(m.slots, i)
 		}
 	}

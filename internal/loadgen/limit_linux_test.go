@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"os"
 	"syscall"
 	"testing"
 )
@@ -17,6 +18,9 @@ func raiseFileLimit(t *testing.T, n uint64) {
 	}
 	want := syscall.Rlimit{Cur: n, Max: max(now.Max, n)}
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &want); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
 		t.Skipf("this machine allows %d open files, and raising that: %v", now.Max, err)
 	}
 }

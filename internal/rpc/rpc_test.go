@@ -359,20 +359,3 @@ func TestMethodsAreRegisteredOnce(t *testing.T) {
 		t.Error("a method was registered twice")
 	}
 }
-
-func TestRemoteAddr(t *testing.T) {
-	from := make(chan string, 1)
-	addr, _ := serve(t, ServerConfig{}, Handle(echo, func(ctx context.Context, n *note) (*note, error) {
-		from <- RemoteAddr(ctx)
-		return n, nil
-	}))
-	if _, err := Call(t.Context(), newPool(t, PoolConfig{}), addr, echo, &note{}); err != nil {
-		t.Fatal(err)
-	}
-	if got := <-from; !strings.HasPrefix(got, "127.0.0.1:") {
-		t.Errorf("the handler saw %q", got)
-	}
-	if got := RemoteAddr(t.Context()); got != "" {
-		t.Errorf("outside a call: %q", got)
-	}
-}

@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/peer"
 )
 
 // Counter is what this package needs of a metric.
@@ -168,14 +167,4 @@ func (s *Server) drain() {
 		s.grpc.Stop()
 		<-drained
 	}
-}
-
-// RemoteAddr returns the address of the agent whose call ctx belongs to, or ""
-// outside a call.
-func RemoteAddr(ctx context.Context) string {
-	p, ok := peer.FromContext(ctx)
-	if !ok || p.Addr == nil {
-		return ""
-	}
-	return p.Addr.String()
 }

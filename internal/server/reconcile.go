@@ -124,7 +124,7 @@ func (r *reconciler) register(ctx context.Context, m gossip.Member, status, outp
 	tx, _ := r.db.Read()
 	// Addresses by name and metadata of a node that is there are its own agent's
 	// to say.
-	known, _, _, err := catalog.NodeServices(nil, tx, m.Name)
+	known, err := catalog.NodeNamed(tx, m.Name)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func serverService(m gossip.Member, s gossip.Server) *catalog.Service {
 
 func (r *reconciler) deregister(ctx context.Context, name string) error {
 	tx, _ := r.db.Read()
-	n, _, _, err := catalog.NodeServices(nil, tx, name)
+	n, err := catalog.NodeNamed(tx, name)
 	if err != nil || n == nil {
 		return err
 	}

@@ -43,20 +43,6 @@ func MaxIndex(tx *Txn, names ...string) Index {
 	return highest
 }
 
-// Indexes returns the index of every table and named part that ever changed.
-func Indexes(tx *Txn) map[string]Index {
-	out := map[string]Index{}
-	it, err := tx.Get(tableIndexes, IndexID+"_prefix", "")
-	if err != nil {
-		panic(fmt.Sprintf("store: indexes: %v", err))
-	}
-	for r := it.Next(); r != nil; r = it.Next() {
-		row := r.(*IndexRow)
-		out[row.Name] = row.Value
-	}
-	return out
-}
-
 // Count returns how many rows a table has. It walks the table.
 func Count(tx *Txn, table string) (int, error) {
 	it, err := tx.Get(table, IndexID)
