@@ -402,7 +402,9 @@ func (a *Agent) Reload(context.Context) error {
 	for _, w := range warnings {
 		a.log.Warn("configuration", "warning", w.String())
 	}
-	if err := a.services.reload(fresh); err != nil {
+	// What can refuse comes first, so that a refusal leaves all as it was.
+	defined, err := a.services.defined(fresh)
+	if err != nil {
 		return err
 	}
 	changed, ignored := config.Diff(a.rt.Load().Config, fresh.Config)
@@ -410,6 +412,9 @@ func (a *Agent) Reload(context.Context) error {
 		return err
 	}
 	if err := a.cfg.Logs.SetLevel(fresh.LogLevel); err != nil {
+		return err
+	}
+	if err := a.services.reload(fresh, defined); err != nil {
 		return err
 	}
 	filter, _ := telemetry.ParseFilter(fresh.Telemetry.PrefixFilter, fresh.Telemetry.FilterDefault)

@@ -57,7 +57,11 @@ func (a *Agent) newServices(rt *config.Runtime) (*services, error) {
 	if err := s.state.Load(); err != nil {
 		return nil, fmt.Errorf("take in the services kept in data_dir: %w", err)
 	}
-	return s, s.define(rt)
+	d, err := s.defined(rt)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.state.Reload(d.services, d.checks)
 }
 
 // untilLeft makes the requests of anti-entropy until the agent leaves. A node that
@@ -97,26 +101,29 @@ func catalogMeta(rt *config.Runtime) map[string]string {
 // errScripts is the refusal of a check that runs a program where that is off.
 var errScripts = errors.New("Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or 'enable_local_script_checks' to true")
 
-// define registers what the configuration defines, and drops what it no longer
-// does. Nothing changes when a definition cannot be used.
-func (s *services) define(rt *config.Runtime) error {
-	var defined []*local.ServiceDefinition
-	for _, d := range rt.Services {
-		def, err := definedService(d.JSON, rt.EnableLocalScriptChecks)
+// definitions are the services and checks of the configuration files.
+type definitions struct {
+	services []*local.ServiceDefinition
+	checks   []*checks.Definition
+}
+
+// defined reads what the configuration defines and says what cannot be used.
+func (s *services) defined(rt *config.Runtime) (d definitions, err error) {
+	for _, from := range rt.Services {
+		def, err := definedService(from.JSON, rt.EnableLocalScriptChecks)
 		if err != nil {
-			return failure.Newf(failure.Invalid, "%s: service: %w", d.At, err)
+			return d, failure.Newf(failure.Invalid, "%s: service: %w", from.At, err)
 		}
-		defined = append(defined, def)
+		d.services = append(d.services, def)
 	}
-	var alone []*checks.Definition
-	for _, d := range rt.Checks {
-		def, err := definedCheck(d.JSON, rt.EnableLocalScriptChecks)
+	for _, from := range rt.Checks {
+		def, err := definedCheck(from.JSON, rt.EnableLocalScriptChecks)
 		if err != nil {
-			return failure.Newf(failure.Invalid, "%s: check: %w", d.At, err)
+			return d, failure.Newf(failure.Invalid, "%s: check: %w", from.At, err)
 		}
-		alone = append(alone, def)
+		d.checks = append(d.checks, def)
 	}
-	return s.state.Reload(defined, alone)
+	return d, s.state.Usable(d.services, d.checks)
 }
 
 // definedService reads a service of a file and says what is wrong with it.
@@ -146,15 +153,11 @@ func definedCheck(text string, scripts bool) (*checks.Definition, error) {
 	return def, local.ValidateCheck(def)
 }
 
-// reload takes what changed in the configuration. It fails, with everything as it
-// was, when a definition cannot be used.
-func (s *services) reload(rt *config.Runtime) error {
-	if err := s.define(rt); err != nil {
-		return err
-	}
+// reload takes what changed in the configuration; d is what defined found in it.
+func (s *services) reload(rt *config.Runtime, d definitions) error {
 	s.runner.SetDiscardOutput(rt.DiscardCheckOutput)
 	s.state.SetNodeMeta(catalogMeta(rt))
-	return nil
+	return s.state.Reload(d.services, d.checks)
 }
 
 // api returns the edge of the services.

@@ -40,7 +40,7 @@ func TestDefinitionsNameTheirPlace(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := noServices()
-			err = s.define(&config.Runtime{Config: c})
+			_, err = s.defined(&config.Runtime{Config: c})
 			if err == nil || !strings.HasPrefix(err.Error(), "bad.json:1:") || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("error %v, want one of bad.json:1 that says %q", err, tt.says)
 			}
@@ -65,7 +65,11 @@ func TestSidecarsOfFilesAreLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := noServices()
-	if err := s.define(&config.Runtime{Config: c}); err != nil || s.state.Service("x") == nil || len(s.state.Services()) != 1 {
+	d, err := s.defined(&config.Runtime{Config: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.state.Reload(d.services, d.checks); err != nil || s.state.Service("x") == nil || len(s.state.Services()) != 1 {
 		t.Errorf("services %v, %v", s.state.Services(), err)
 	}
 }

@@ -252,10 +252,8 @@ func (s *State) DeregisterCheck(id string) error {
 	return err
 }
 
-// Reload makes the definitions of the configuration files those given: others
-// of files go, and what stays keeps its state. Nothing changes when a
-// definition cannot be used.
-func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition) error {
+// Usable reports why Reload would refuse the definitions, and changes nothing.
+func (s *State) Usable(services []*ServiceDefinition, list []*checks.Definition) error {
 	known := map[string]bool{}
 	for _, d := range services {
 		if err := d.Validate(); err != nil {
@@ -266,7 +264,6 @@ func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition)
 		}
 		known[d.ID] = true
 	}
-	defined := map[string]bool{}
 	for _, d := range list {
 		err := ValidateCheck(d)
 		if err == nil && d.ServiceID != "" && !known[d.ServiceID] && s.Service(d.ServiceID) == nil {
@@ -275,12 +272,23 @@ func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition)
 		if err != nil {
 			return fmt.Errorf("check %q: %w", d.Name, err)
 		}
-		defined[d.ID] = true
 	}
+	return nil
+}
+
+// Reload makes the definitions of the configuration files those given: others
+// of files go, and what stays keeps its state. Nothing changes when a
+// definition cannot be used.
+func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition) error {
+	if err := s.Usable(services, list); err != nil {
+		return err
+	}
+	known, defined := map[string]bool{}, map[string]bool{}
 	for _, d := range services {
 		if err := s.RegisterService(d, FromFile, false); err != nil {
 			return err
 		}
+		known[d.ID] = true
 		for id := range s.checkIDs(d) {
 			defined[id] = true
 		}
@@ -289,6 +297,7 @@ func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition)
 		if err := s.RegisterCheck(d, FromFile); err != nil {
 			return err
 		}
+		defined[d.ID] = true
 	}
 	return s.dropUndefined(known, defined)
 }
