@@ -16,6 +16,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/cli/operator"
 	"github.com/ctl-sh/ctl/internal/cli/reload"
 	"github.com/ctl-sh/ctl/internal/cli/services"
+	tlscmd "github.com/ctl-sh/ctl/internal/cli/tls"
 	"github.com/ctl-sh/ctl/internal/cli/validate"
 	"github.com/ctl-sh/ctl/internal/cli/version"
 	"github.com/spf13/cobra"
@@ -40,6 +41,7 @@ know which services run where and how healthy they are.`,
 		operator.NewCommand(f),
 		reload.NewCommand(f),
 		services.NewCommand(f),
+		tlscmd.NewCommand(f),
 		validate.NewCommand(f),
 	)
 	root.Example = `ctl agent -dev                 # a server to try things with
