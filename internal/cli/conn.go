@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -24,6 +27,9 @@ type Conn struct {
 
 	values      *values
 	address     string // as a URL
+	base        string // of every request; a socket's is http://localhost
+	http        *http.Client
+	auth        *api.HttpBasicAuth
 	tokenSource string
 	options     api.QueryOptions
 }
@@ -97,11 +103,14 @@ func (c *Conn) open() (*api.Client, error) {
 		return nil, err
 	}
 	c.options = api.QueryOptions{Datacenter: c.values.text("datacenter"), AllowStale: stale}
+	c.base = target
+	c.http = &http.Client{Transport: &roundTripper{base: transport, token: token, conn: c}}
+	c.auth = c.basicAuth()
 	return api.NewClient(&api.Config{
 		Address:    target,
 		Scheme:     scheme,
-		HttpClient: &http.Client{Transport: &roundTripper{base: transport, token: token, conn: c}},
-		HttpAuth:   c.basicAuth(),
+		HttpClient: c.http,
+		HttpAuth:   c.auth,
 		Namespace:  c.values.text("namespace"),
 		Partition:  c.values.text("partition"),
 		// The client reads CONSUL_HTTP_TOKEN and the like itself, and lets
@@ -109,6 +118,50 @@ func (c *Conn) open() (*api.Client, error) {
 		// keeps it from that; roundTripper puts the right one in its place.
 		Token: "\x00",
 	})
+}
+
+// Get sends a GET request for path, such as /v1/kv/a, with query and what the
+// settings say, and returns an answer whose status is 200; the caller closes
+// its body. Another status is an api.StatusError. It is for answers too large
+// to be held, and for what the official client has no method for. Client must
+// have been called.
+func (c *Conn) Get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	u, err := url.Parse(c.base)
+	if err != nil {
+		return nil, err
+	}
+	u = u.JoinPath()
+	u.Path = strings.TrimSuffix(u.Path, "/") + path
+	params := url.Values{}
+	maps.Copy(params, query)
+	for name, value := range map[string]string{
+		"dc": c.options.Datacenter, "ns": c.values.text("namespace"), "partition": c.values.text("partition"),
+	} {
+		if value != "" {
+			params.Set(name, value)
+		}
+	}
+	if c.options.AllowStale {
+		params.Set("stale", "")
+	}
+	u.RawQuery = params.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if c.auth != nil {
+		req.SetBasicAuth(c.auth.Username, c.auth.Password)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what came is what is shown
+		return nil, api.StatusError{Code: resp.StatusCode, Body: strings.TrimSpace(string(text))}
+	}
+	return resp, nil
 }
 
 // Query returns the options for a read, bound to ctx. Client must have been

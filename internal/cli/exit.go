@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/spf13/cobra"
 )
 
@@ -54,6 +55,12 @@ func (e *exitError) Unwrap() error { return e.err }
 // Failf returns an error with a text for the operator, printed as it is. Use it
 // for texts that begin as Consul's do ("Error! ..."). %w works.
 func Failf(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+// Fail is Failf for a failure of a kind, which decides the detailed exit code
+// and the class of the JSON error.
+func Fail(kind failure.Kind, format string, args ...any) error {
+	return failure.Newf(kind, format, args...)
+}
 
 // Usagef returns an error after whose text is shown how cmd is called. Exit
 // code 1.

@@ -128,5 +128,9 @@ func wantsJSON(cmd *cobra.Command) bool {
 		return false
 	}
 	f := cmd.Flags().Lookup(formatFlag)
-	return f != nil && f.Value.String() == "json"
+	if f == nil {
+		return false
+	}
+	o, ok := f.Value.(*Output)
+	return ok && o.machine()
 }

@@ -31,6 +31,18 @@ func suggestFlag(cmd *cobra.Command, err *pflag.NotExistError) string {
 	return didYouMean(near)
 }
 
+// suggestWord does the same for the words a value may be. What follows a = in
+// them is not part of the word.
+func suggestWord(typed string, words []string) string {
+	var near []string
+	for _, w := range words {
+		if w, _, _ = strings.Cut(w, "="); alike(typed, w) {
+			near = append(near, w)
+		}
+	}
+	return didYouMean(near)
+}
+
 func didYouMean(near []string) string {
 	if len(near) == 0 {
 		return ""

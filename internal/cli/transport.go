@@ -105,3 +105,7 @@ func statusOf(err error) int {
 	}
 	return 0
 }
+
+// IsNotFound reports whether err is the agent saying that there is no such
+// thing.
+func IsNotFound(err error) bool { return statusOf(err) == http.StatusNotFound }

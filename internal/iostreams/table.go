@@ -11,11 +11,46 @@ import (
 	"unicode/utf8"
 )
 
+// Tone says what a cell means, so that it may be coloured. The text of a cell
+// says the same without colour.
+type Tone uint8
+
+// The tones. Plain is the zero value: no colour.
+const (
+	Plain Tone = iota
+	Good       // as it should be
+	Warn       // wants to be looked at
+	Bad        // wrong
+	Faint      // of no importance now
+)
+
+// ansi holds the colours of the 16 every terminal has.
+var ansi = [...]string{Plain: "", Good: "\x1b[32m", Warn: "\x1b[33m", Bad: "\x1b[31m", Faint: "\x1b[2m"}
+
+// Paint returns text in the colour of tone. Call it only where colour is
+// welcome (ColorOut, ColorErr).
+func Paint(tone Tone, text string) string {
+	if tone == Plain || text == "" {
+		return text
+	}
+	return ansi[tone] + text + "\x1b[0m"
+}
+
+// Cell is one field of a table.
+type Cell struct {
+	Text string
+	Tone Tone
+}
+
 // Table is text in columns: every column as wide as its widest cell, two
 // spaces between, no borders, the last column not padded. Source: the listings
 // of Consul's command line.
 type Table struct {
-	rows [][]string
+	// Color says that tones may be shown.
+	Color bool
+
+	rows   [][]Cell
+	widths []int
 }
 
 // NewTable returns a table with the header as its first row. Without a header
@@ -30,38 +65,65 @@ func NewTable(header ...string) *Table {
 
 // Row adds a row. Rows may differ in length. Control characters are shown as
 // escapes, so that a name can neither break the table nor command a terminal.
-func (t *Table) Row(cells ...string) {
-	row := make([]string, len(cells))
-	for i, c := range cells {
-		row[i] = printable(c)
+func (t *Table) Row(texts ...string) {
+	cells := make([]Cell, len(texts))
+	for i, text := range texts {
+		cells[i].Text = text
 	}
-	t.rows = append(t.rows, row)
+	t.Cells(cells)
 }
 
-// Write writes the table, one line a row, without trailing blanks. It writes
-// nothing for a table without rows.
+// Cells adds a row of cells, which it keeps and changes as Row does.
+func (t *Table) Cells(cells []Cell) {
+	for i := range cells {
+		cells[i].Text = printable(cells[i].Text)
+	}
+	t.rows = append(t.rows, cells)
+}
+
+// Len returns how many rows wait to be written, the header among them.
+func (t *Table) Len() int { return len(t.rows) }
+
+// Write writes the rows added since the last Write, one line a row, without
+// trailing blanks. Columns keep at least the widths they had then, so a long
+// table may be written piece by piece. It writes nothing where there are no
+// rows.
 func (t *Table) Write(w io.Writer) error {
-	var widths []int
 	for _, row := range t.rows {
 		for i, c := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
+			if i == len(t.widths) {
+				t.widths = append(t.widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+			t.widths[i] = max(t.widths[i], utf8.RuneCountInString(c.Text))
 		}
 	}
 	b := bufio.NewWriter(w)
-	var line strings.Builder
 	for _, row := range t.rows {
-		line.Reset()
-		for i, c := range row {
-			line.WriteString(c)
-			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
-		}
-		b.WriteString(strings.TrimRight(line.String(), " "))
-		b.WriteByte('\n')
+		t.writeRow(b, row)
 	}
+	t.rows = t.rows[:0]
 	return b.Flush()
+}
+
+func (t *Table) writeRow(b *bufio.Writer, row []Cell) {
+	last := len(row) - 1
+	for last >= 0 && strings.TrimRight(row[last].Text, " ") == "" {
+		last--
+	}
+	for i, c := range row[:last+1] {
+		text, padding := c.Text, t.widths[i]-utf8.RuneCountInString(c.Text)+2
+		if i == last {
+			text, padding = strings.TrimRight(text, " "), 0
+		}
+		if t.Color {
+			text = Paint(c.Tone, text)
+		}
+		b.WriteString(text)
+		for range padding {
+			b.WriteByte(' ')
+		}
+	}
+	b.WriteByte('\n')
 }
 
 func printable(s string) string {

@@ -176,7 +176,7 @@ func long(cmd *cobra.Command, arg string) (string, *pflag.Flag) {
 
 // glued lists the shorthands with a value that are understood in one word.
 // There is no general rule: `-ojson` and a mistyped `-outptu` look alike.
-var glued = []string{"ojson", "opretty", "otable"}
+var glued = []string{"ojson", "ojsonl", "oname", "opretty", "otable", "owide", "oyaml"}
 
 func takesNext(flag *pflag.Flag, arg string) bool {
 	return flag != nil && flag.NoOptDefVal == "" && !strings.Contains(arg, "=")

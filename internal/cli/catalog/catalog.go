@@ -5,15 +5,12 @@
 package catalog
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/cli"
-	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
@@ -25,8 +22,8 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 
 func newDatacenters(f *cli.Factory) *cobra.Command {
 	var (
-		conn   *cli.Conn
-		format *cli.Format
+		conn *cli.Conn
+		out  *cli.Output
 	)
 	cmd := &cobra.Command{
 		Use:   "datacenters [options]",
@@ -44,25 +41,23 @@ ctl catalog datacenters -format json`,
 			if err != nil {
 				return cli.Failf("Error listing datacenters: %w", err)
 			}
-			if format.JSON() {
-				return cli.WriteJSON(f.Streams.Out, append([]string{}, names...))
-			}
-			out := bufio.NewWriter(f.Streams.Out)
-			for _, n := range names {
-				fmt.Fprintln(out, n)
-			}
-			return out.Flush()
+			return cli.Show(out, datacenters, names)
 		},
 	}
-	format = cli.FormatFlag(cmd)
+	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
 	return cmd
+}
+
+var datacenters = cli.View[string]{
+	NoHeader: true,
+	Columns:  []cli.Column[string]{{Name: "Datacenter", Value: func(name string) string { return name }}},
 }
 
 type nodesOptions struct {
 	f        *cli.Factory
 	conn     *cli.Conn
-	format   *cli.Format
+	out      *cli.Output
 	detailed bool
 	filter   string
 	near     string
@@ -89,7 +84,7 @@ ctl catalog nodes -format json`,
 	flags.StringVar(&o.near, "near", "", "sort by round-trip time from `NODE`; _agent is the agent asked")
 	flags.StringArrayVar(&o.meta, "node-meta", nil, "only nodes with this `KEY=VALUE`; may be repeated")
 	flags.StringVar(&o.service, "service", "", "only nodes with the service `NAME`")
-	o.format = cli.FormatFlag(cmd)
+	o.out = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
 	return cmd
 }
@@ -115,17 +110,11 @@ func (o *nodesOptions) run(ctx context.Context) error {
 	if err != nil {
 		return cli.Failf("Error listing nodes: %w", err)
 	}
-	switch {
-	case o.format.JSON():
-		return cli.WriteJSON(o.f.Streams.Out, nodes)
-	case len(nodes) == 0:
-		_, err := fmt.Fprintln(o.f.Streams.Out, "No nodes match the given query - try expanding your search.")
-		return err
-	case o.detailed:
-		return details(nodes).Write(o.f.Streams.Out)
-	default:
-		return overview(nodes).Write(o.f.Streams.Out)
+	view := overview
+	if o.detailed {
+		view = details
 	}
+	return cli.Show(o.out, view, nodes)
 }
 
 // fetch returns the nodes; with a service, each node that has it once.
@@ -151,21 +140,36 @@ func (o *nodesOptions) fetch(catalog *api.Catalog, query *api.QueryOptions) ([]*
 	return nodes, err
 }
 
-func overview(nodes []*api.Node) *iostreams.Table {
-	t := iostreams.NewTable("Node", "ID", "Address", "DC")
-	for _, n := range nodes {
-		t.Row(n.Node, n.ID[:min(8, len(n.ID))], n.Address, n.Datacenter)
-	}
-	return t
+const noNodes = "No nodes match the given query - try expanding your search."
+
+// overview is the listing; -o wide has what -detailed shows, too.
+var overview = cli.View[*api.Node]{
+	Empty: noNodes,
+	Columns: append(nodeColumns(func(n *api.Node) string { return n.ID[:min(8, len(n.ID))] }),
+		cli.Column[*api.Node]{Name: "TaggedAddresses", Wide: true, Value: taggedAddresses},
+		cli.Column[*api.Node]{Name: "Meta", Wide: true, Value: meta}),
 }
 
-func details(nodes []*api.Node) *iostreams.Table {
-	t := iostreams.NewTable("Node", "ID", "Address", "DC", "TaggedAddresses", "Meta")
-	for _, n := range nodes {
-		t.Row(n.Node, n.ID, n.Address, n.Datacenter, pairs(n.TaggedAddresses), pairs(n.Meta))
-	}
-	return t
+// details is the listing with -detailed.
+var details = cli.View[*api.Node]{
+	Empty: noNodes,
+	Columns: append(nodeColumns(func(n *api.Node) string { return n.ID }),
+		cli.Column[*api.Node]{Name: "TaggedAddresses", Value: taggedAddresses},
+		cli.Column[*api.Node]{Name: "Meta", Value: meta}),
 }
+
+func nodeColumns(id func(*api.Node) string) []cli.Column[*api.Node] {
+	return []cli.Column[*api.Node]{
+		{Name: "Node", Value: func(n *api.Node) string { return n.Node }},
+		{Name: "ID", Value: id},
+		{Name: "Address", Value: func(n *api.Node) string { return n.Address }},
+		{Name: "DC", Value: func(n *api.Node) string { return n.Datacenter }},
+	}
+}
+
+func taggedAddresses(n *api.Node) string { return pairs(n.TaggedAddresses) }
+
+func meta(n *api.Node) string { return pairs(n.Meta) }
 
 func pairs(m map[string]string) string {
 	list := make([]string, 0, len(m))

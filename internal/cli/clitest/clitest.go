@@ -130,6 +130,7 @@ func DoContext(ctx context.Context, build func(*cli.Factory) *cobra.Command, run
 			return v, ok
 		},
 	}
+	streams.LookupEnv = f.LookupEnv
 	version := &cobra.Command{Use: "version", Short: "Show the version", RunE: func(*cobra.Command, []string) error { return nil }}
 	cmd := build(f)
 	if cmd.Name() == "version" {

@@ -126,8 +126,9 @@ See also: [environment](environment.md), [exit codes](exit-codes.md).
 - Results go to standard output, everything else to standard error. Text is the
   same on a terminal and in a pipe; errors are red on a terminal unless ` + "`NO_COLOR`" + ` is
   set.
-- Every listing is also there as JSON, with ` + "`-format json` or `-o json`" + `. It has the shape
-  of the HTTP API's answer. Errors are then a JSON object on standard error.
+- Every listing has all formats of ` + "`-o`" + ` (` + "`-format`" + ` is the same): ` + "`table`, `wide`, `json`, `yaml`,\n  `jsonl`, `name`, `go-template=TEMPLATE` and `go-template-file=FILE`" + `; without it, the text of
+  Consul's command. JSON and YAML have the shape of the HTTP API's answer. Errors are then a
+  JSON object on standard error.
 - Data arguments are the data itself, ` + "`@FILE`, or `-`" + ` for standard input.
 - An error says which agent was asked, where its address came from and what to do
   next. "Outcome unknown" means that a write was sent and may have been made: read
@@ -139,7 +140,7 @@ Commands, options, texts and exit codes are those of Consul, except:
 
 - ` + "`version`" + ` begins with this program's version (` + "`ctl v0.1.0`" + `); the version of Consul it is
   compatible with has a line of its own.
-- ` + "`-format json`" + ` exists for all listings.
+- ` + "`-o` and `-format`" + ` exist for all listings, with more formats.
 - ` + "`kv delete -recurse`" + ` needs its prefix; to delete everything, the prefix ` + "`\"\"`" + `.
 - ` + "`kv put -base64` and `kv import`" + ` check all data before they write anything.
 - ` + "`kv import -prefix`" + ` puts the prefix before the key as it is, with a ` + "`/`" + ` between if there is

@@ -2,7 +2,6 @@
 package info
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"maps"
@@ -16,8 +15,8 @@ import (
 // and keys sorted, keys indented by a tab.
 func NewCommand(f *cli.Factory) *cobra.Command {
 	var (
-		conn   *cli.Conn
-		format *cli.Format
+		conn *cli.Conn
+		out  *cli.Output
 	)
 	cmd := &cobra.Command{
 		Use:   "info [options]",
@@ -39,19 +38,41 @@ ctl info -format json`,
 			if !ok {
 				return cli.Failf("Agent response did not contain 'Stats' key")
 			}
-			if format.JSON() {
-				return cli.WriteJSON(f.Streams.Out, stats)
-			}
-			return write(f.Streams.Out, stats)
+			return cli.ShowDocument(out, view, stats, rows(stats), func(w io.Writer) error { return write(w, stats) })
 		},
 	}
-	format = cli.FormatFlag(cmd)
+	out = f.Output(cmd)
 	conn = f.Connect(cmd)
 	return cmd
 }
 
-func write(out io.Writer, stats map[string]any) error {
-	w := bufio.NewWriter(out)
+// number is one of the agent's numbers.
+type number struct {
+	Group, Key string
+	Value      any
+}
+
+var view = cli.View[number]{
+	Name: func(n number) string { return n.Group + "." + n.Key },
+	Columns: []cli.Column[number]{
+		{Name: "Group", Value: func(n number) string { return n.Group }},
+		{Name: "Key", Value: func(n number) string { return n.Key }},
+		{Name: "Value", Value: func(n number) string { return fmt.Sprint(n.Value) }},
+	},
+}
+
+func rows(stats map[string]any) []number {
+	var list []number
+	for _, group := range slices.Sorted(maps.Keys(stats)) {
+		values, _ := stats[group].(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			list = append(list, number{group, key, values[key]})
+		}
+	}
+	return list
+}
+
+func write(w io.Writer, stats map[string]any) error {
 	for _, group := range slices.Sorted(maps.Keys(stats)) {
 		fmt.Fprintf(w, "%s:\n", group)
 		values, ok := stats[group].(map[string]any)
@@ -62,5 +83,5 @@ func write(out io.Writer, stats map[string]any) error {
 			fmt.Fprintf(w, "\t%s = %v\n", key, values[key])
 		}
 	}
-	return w.Flush()
+	return nil
 }

@@ -1,12 +1,15 @@
 package kv
 
 import (
-	"bufio"
+	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
@@ -14,7 +17,7 @@ import (
 type getOptions struct {
 	f         *cli.Factory
 	conn      *cli.Conn
-	format    *cli.Format
+	out       *cli.Output
 	base64    bool
 	detailed  bool
 	keys      bool
@@ -42,7 +45,7 @@ ctl kv get -stale config/limit`,
 	flags.BoolVar(&o.keys, "keys", false, "list key names, not values")
 	flags.BoolVar(&o.recurse, "recurse", false, "read all keys that begin with the prefix")
 	flags.StringVar(&o.separator, "separator", "/", "with --keys, `STRING` at which names are cut and listed once")
-	o.format = cli.FormatFlag(cmd)
+	o.out = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
 	return cmd
 }
@@ -60,22 +63,17 @@ func (o *getOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	query := o.conn.Query(cmd.Context())
-	out := bufio.NewWriter(o.f.Streams.Out)
 	switch {
 	case o.keys && !o.detailed:
-		err = o.names(out, client.KV(), key, query)
+		return o.names(client.KV(), key, query)
 	case o.recurse || o.keys:
-		err = o.prefix(out, client.KV(), key, query)
+		return o.prefix(cmd.Context(), key)
 	default:
-		err = o.single(out, client.KV(), key, query)
+		return o.single(client.KV(), key, query)
 	}
-	if err != nil {
-		return err
-	}
-	return out.Flush()
 }
 
-func (o *getOptions) names(w io.Writer, kv *api.KV, prefix string, query *api.QueryOptions) error {
+func (o *getOptions) names(kv *api.KV, prefix string, query *api.QueryOptions) error {
 	separator := o.separator
 	if o.recurse {
 		separator = ""
@@ -84,53 +82,76 @@ func (o *getOptions) names(w io.Writer, kv *api.KV, prefix string, query *api.Qu
 	if err != nil {
 		return cli.Failf("Error querying Consul agent: %w", err)
 	}
-	if o.format.JSON() {
-		return cli.WriteJSON(w, append([]string{}, names...))
-	}
-	for _, name := range names {
-		fmt.Fprintln(w, name)
-	}
-	return nil
+	return cli.Show(o.out, keyNames, names)
 }
 
-func (o *getOptions) prefix(w io.Writer, kv *api.KV, prefix string, query *api.QueryOptions) error {
-	entries, _, err := kv.List(prefix, query)
-	if err != nil {
-		return cli.Failf("Error querying Consul agent: %w", err)
-	}
-	if o.format.JSON() {
-		return cli.WriteJSON(w, append(api.KVPairs{}, entries...))
-	}
-	for i, e := range entries {
-		switch {
-		case o.detailed:
-			if i > 0 {
-				fmt.Fprintln(w)
-			}
-			o.writeDetails(w, e)
-		default:
+var keyNames = cli.View[string]{
+	NoHeader: true,
+	Columns:  []cli.Column[string]{{Name: "Key", Value: func(name string) string { return name }}},
+	Line:     func(w io.Writer, _ int, name string) { fmt.Fprintln(w, name) },
+}
+
+// prefix shows keys as they arrive.
+func (o *getOptions) prefix(ctx context.Context, prefix string) error {
+	view := o.pairs()
+	view.Line = func(w io.Writer, i int, e *api.KVPair) {
+		if !o.detailed {
 			fmt.Fprintf(w, "%s:%s\n", e.Key, o.value(e))
+			return
 		}
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		o.writeDetails(w, e)
 	}
-	return nil
+	sink := cli.NewSink(o.out, view)
+	if err := stream(ctx, o.conn, prefix, sink.Add); err != nil {
+		// What came is shown; the array of JSON stays open, as a sign.
+		return errors.Join(err, sink.Flush())
+	}
+	return sink.Close()
 }
 
-func (o *getOptions) single(w io.Writer, kv *api.KV, key string, query *api.QueryOptions) error {
+func (o *getOptions) single(kv *api.KV, key string, query *api.QueryOptions) error {
 	entry, _, err := kv.Get(key, query)
 	if err != nil {
 		return cli.Failf("Error querying Consul agent: %w", err)
 	}
-	switch {
-	case entry == nil:
-		return cli.Failf("Error! No key exists at: %s", key)
-	case o.format.JSON():
-		return cli.WriteJSON(w, api.KVPairs{entry})
-	case o.detailed:
-		o.writeDetails(w, entry)
-	default:
-		fmt.Fprintf(w, "%s\n", o.value(entry))
+	if entry == nil {
+		return cli.Fail(failure.NotFound, "Error! No key exists at: %s", key)
 	}
-	return nil
+	view := o.pairs()
+	view.Line = func(w io.Writer, _ int, e *api.KVPair) {
+		if o.detailed {
+			o.writeDetails(w, e)
+			return
+		}
+		fmt.Fprintf(w, "%s\n", o.value(e))
+	}
+	return cli.Show(o.out, view, []*api.KVPair{entry})
+}
+
+// maxCell is how much of a value a table shows.
+const maxCell = 60
+
+// pairs is the listing of entries; how they read as text is the caller's.
+func (o *getOptions) pairs() cli.View[*api.KVPair] {
+	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
+	return cli.View[*api.KVPair]{Columns: []cli.Column[*api.KVPair]{
+		{Name: "Key", Value: func(e *api.KVPair) string { return e.Key }},
+		{Name: "Value", Value: func(e *api.KVPair) string {
+			text := []rune(string(o.value(e)))
+			if len(text) > maxCell {
+				return fmt.Sprintf("%s... (%d bytes)", string(text[:maxCell]), len(e.Value))
+			}
+			return string(text)
+		}},
+		{Name: "Flags", Wide: true, Value: func(e *api.KVPair) string { return number(e.Flags) }},
+		{Name: "CreateIndex", Wide: true, Value: func(e *api.KVPair) string { return number(e.CreateIndex) }},
+		{Name: "ModifyIndex", Wide: true, Value: func(e *api.KVPair) string { return number(e.ModifyIndex) }},
+		{Name: "LockIndex", Wide: true, Value: func(e *api.KVPair) string { return number(e.LockIndex) }},
+		{Name: "Session", Wide: true, Value: func(e *api.KVPair) string { return e.Session }},
+	}}
 }
 
 func (o *getOptions) value(e *api.KVPair) []byte {
@@ -141,7 +162,7 @@ func (o *getOptions) value(e *api.KVPair) []byte {
 }
 
 // writeDetails writes the labelled lines of one entry. Errors stay in w, which
-// is buffered and flushed by run.
+// is buffered and flushed at the end.
 func (o *getOptions) writeDetails(w io.Writer, e *api.KVPair) {
 	session := e.Session
 	if session == "" {

@@ -3,11 +3,12 @@ package kv
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/cli"
-	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
@@ -21,7 +22,10 @@ type exported struct {
 }
 
 func newExport(f *cli.Factory) *cobra.Command {
-	var conn *cli.Conn
+	var (
+		conn *cli.Conn
+		out  *cli.Output
+	)
 	cmd := &cobra.Command{
 		Use:   "export [options] [PREFIX]",
 		Short: "Write all keys below a prefix as JSON",
@@ -34,23 +38,33 @@ ctl kv export config/ > config.json`,
 			if err != nil {
 				return err
 			}
-			client, err := conn.Client()
-			if err != nil {
+			if _, err := conn.Client(); err != nil {
 				return err
 			}
-			entries, _, err := client.KV().List(prefix, conn.Query(cmd.Context()))
-			if err != nil {
-				return cli.Failf("Error querying Consul agent: %w", err)
+			sink := cli.NewSink(out, exports)
+			if err := stream(cmd.Context(), conn, prefix, func(e *api.KVPair) error {
+				return sink.Add(exported{e.Key, e.Flags, base64.StdEncoding.EncodeToString(e.Value)})
+			}); err != nil {
+				// The array stays open, so that nobody takes it for whole.
+				return errors.Join(err, sink.Flush())
 			}
-			list := make([]exported, len(entries))
-			for i, e := range entries {
-				list[i] = exported{e.Key, e.Flags, base64.StdEncoding.EncodeToString(e.Value)}
-			}
-			return iostreams.WriteJSON(f.Streams.Out, list, "\t")
+			return sink.Close()
 		},
 	}
+	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
 	return cmd
+}
+
+// exports is the export file: JSON is its text, too.
+var exports = cli.View[exported]{
+	Document: true,
+	Indent:   "\t",
+	Columns: []cli.Column[exported]{
+		{Name: "Key", Value: func(e exported) string { return e.Key }},
+		{Name: "Flags", Value: func(e exported) string { return strconv.FormatUint(e.Flags, 10) }},
+		{Name: "Value", Value: func(e exported) string { return e.Value }},
+	},
 }
 
 type importOptions struct {

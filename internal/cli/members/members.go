@@ -21,7 +21,7 @@ import (
 type membersOptions struct {
 	f        *cli.Factory
 	conn     *cli.Conn
-	format   *cli.Format
+	out      *cli.Output
 	wan      bool
 	detailed bool
 	status   string
@@ -49,7 +49,7 @@ ctl members -format json`,
 	flags.BoolVar(&o.detailed, "detailed", false, "show the gossip tags of every member")
 	flags.StringVar(&o.status, "status", ".*", "list only members whose status matches `REGEX`")
 	flags.StringVar(&o.filter, "filter", "", "filter `EXPRESSION` the agent applies, as 'Tags[\"role\"] == consul'")
-	o.format = cli.FormatFlag(cmd)
+	o.out = f.Output(cmd)
 	o.conn = f.Connect(cmd)
 	return cmd
 }
@@ -78,27 +78,17 @@ func (o *membersOptions) run() error {
 		}
 	}
 	slices.SortFunc(found, order)
-	if err := o.write(found); err != nil {
+	view := overview
+	if o.detailed {
+		view = details
+	}
+	if err := cli.Show(o.out, view, found); err != nil {
 		return err
 	}
 	if len(found) == 0 {
 		return cli.ErrNoMatch
 	}
 	return nil
-}
-
-// write prints the members; as text, nothing at all if there are none.
-func (o *membersOptions) write(members []*api.AgentMember) error {
-	switch {
-	case o.format.JSON():
-		return cli.WriteJSON(o.f.Streams.Out, members)
-	case len(members) == 0:
-		return nil
-	case o.detailed:
-		return details(members).Write(o.f.Streams.Out)
-	default:
-		return overview(members).Write(o.f.Streams.Out)
-	}
 }
 
 // order puts servers first, then sorts by segment, partition and name.
@@ -110,34 +100,71 @@ func order(a, b *api.AgentMember) int {
 	)
 }
 
-func overview(members []*api.AgentMember) *iostreams.Table {
-	t := iostreams.NewTable("Node", "Address", "Status", "Type", "Build", "Protocol", "DC", "Partition", "Segment")
-	for _, m := range members {
-		kind := role(m)
-		if kind == "unknown" {
-			t.Row(m.Name, address(m), statusWord(m.Status), kind, "", "", "", "", "")
-			continue
-		}
-		build, _, _ := strings.Cut(m.Tags["build"], ":")
-		t.Row(m.Name, address(m), statusWord(m.Status), kind, build, m.Tags["vsn"], m.Tags["dc"], partition(m), segment(m))
-	}
-	return t
+// overview is the listing. A member of unknown role shows nothing that only an
+// agent has.
+var overview = cli.View[*api.AgentMember]{
+	Columns: []cli.Column[*api.AgentMember]{
+		{Name: "Node", Value: func(m *api.AgentMember) string { return m.Name }},
+		{Name: "Address", Value: address},
+		{Name: "Status", Value: func(m *api.AgentMember) string { return statusWord(m.Status) }, Tone: tone},
+		{Name: "Type", Value: role},
+		{Name: "Build", Value: ofAgent(build)},
+		{Name: "Protocol", Value: ofAgent(func(m *api.AgentMember) string { return m.Tags["vsn"] })},
+		{Name: "DC", Value: ofAgent(func(m *api.AgentMember) string { return m.Tags["dc"] })},
+		{Name: "Partition", Value: ofAgent(partition)},
+		{Name: "Segment", Value: ofAgent(segment)},
+		{Name: "ID", Wide: true, Value: ofAgent(func(m *api.AgentMember) string { return m.Tags["id"] })},
+		{Name: "Tags", Wide: true, Value: tags},
+	},
 }
 
-func details(members []*api.AgentMember) *iostreams.Table {
-	t := iostreams.NewTable("Node", "Address", "Status", "Tags")
-	for _, m := range members {
-		tags := []string{}
-		for k, v := range m.Tags {
-			tags = append(tags, k+"="+v)
+// details is the listing with -detailed.
+var details = cli.View[*api.AgentMember]{
+	Columns: []cli.Column[*api.AgentMember]{
+		{Name: "Node", Value: func(m *api.AgentMember) string { return m.Name }},
+		{Name: "Address", Value: address},
+		{Name: "Status", Value: func(m *api.AgentMember) string { return statusWord(m.Status) }, Tone: tone},
+		{Name: "Tags", Value: tags},
+	},
+}
+
+func ofAgent(value func(*api.AgentMember) string) func(*api.AgentMember) string {
+	return func(m *api.AgentMember) string {
+		if role(m) == "unknown" {
+			return ""
 		}
-		if _, ok := m.Tags["ap"]; !ok {
-			tags = append(tags, "ap="+partition(m))
-		}
-		slices.Sort(tags)
-		t.Row(m.Name, address(m), statusWord(m.Status), strings.Join(tags, ","))
+		return value(m)
 	}
-	return t
+}
+
+func build(m *api.AgentMember) string {
+	number, _, _ := strings.Cut(m.Tags["build"], ":")
+	return number
+}
+
+func tags(m *api.AgentMember) string {
+	list := []string{}
+	for k, v := range m.Tags {
+		list = append(list, k+"="+v)
+	}
+	if _, ok := m.Tags["ap"]; !ok {
+		list = append(list, "ap="+partition(m))
+	}
+	slices.Sort(list)
+	return strings.Join(list, ",")
+}
+
+func tone(m *api.AgentMember) iostreams.Tone {
+	switch statusWord(m.Status) {
+	case "alive":
+		return iostreams.Good
+	case "failed":
+		return iostreams.Bad
+	case "leaving":
+		return iostreams.Warn
+	default:
+		return iostreams.Faint
+	}
 }
 
 func address(m *api.AgentMember) string {

@@ -1,22 +1,23 @@
 package operator
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
 
 func newGetConfig(f *cli.Factory) *cobra.Command {
 	var (
-		conn   *cli.Conn
-		format *cli.Format
+		conn *cli.Conn
+		out  *cli.Output
 	)
 	cmd := &cobra.Command{
 		Use:   "get-config [options]",
@@ -34,29 +35,50 @@ ctl operator autopilot get-config -format json`,
 			if err != nil {
 				return cli.Failf("Error querying Autopilot configuration: %w", err)
 			}
-			if format.JSON() {
-				return cli.WriteJSON(f.Streams.Out, conf)
-			}
-			return writeConfig(f.Streams.Out, conf)
+			return cli.ShowDocument(out, setting, conf, settings(conf), nil)
 		},
 	}
-	format = cli.FormatFlag(cmd)
+	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
 	return cmd
 }
 
-func writeConfig(w io.Writer, c *api.AutopilotConfiguration) error {
-	_, err := fmt.Fprintf(w, `CleanupDeadServers = %v
-LastContactThreshold = %v
-MaxTrailingLogs = %v
-MinQuorum = %v
-ServerStabilizationTime = %v
-RedundancyZoneTag = %q
-DisableUpgradeMigration = %v
-UpgradeVersionTag = %q
-`, c.CleanupDeadServers, duration(c.LastContactThreshold), c.MaxTrailingLogs, c.MinQuorum,
-		duration(c.ServerStabilizationTime), c.RedundancyZoneTag, c.DisableUpgradeMigration, c.UpgradeVersionTag)
-	return err
+// entry is one line of the configuration.
+type entry struct {
+	Key   string
+	Value any
+}
+
+var setting = cli.View[entry]{
+	Line: func(w io.Writer, _ int, e entry) {
+		if text, ok := e.Value.(string); ok {
+			e.Value = strconv.Quote(text)
+		}
+		fmt.Fprintf(w, "%s = %v\n", e.Key, e.Value)
+	},
+	Columns: []cli.Column[entry]{
+		{Name: "Key", Value: func(e entry) string { return e.Key }},
+		{Name: "Value", Value: func(e entry) string { return fmt.Sprint(e.Value) }},
+	},
+	JSON: func(e entry) any {
+		if d, ok := e.Value.(time.Duration); ok {
+			e.Value = d.String()
+		}
+		return e
+	},
+}
+
+func settings(c *api.AutopilotConfiguration) []entry {
+	return []entry{
+		{"CleanupDeadServers", c.CleanupDeadServers},
+		{"LastContactThreshold", duration(c.LastContactThreshold)},
+		{"MaxTrailingLogs", c.MaxTrailingLogs},
+		{"MinQuorum", c.MinQuorum},
+		{"ServerStabilizationTime", duration(c.ServerStabilizationTime)},
+		{"RedundancyZoneTag", c.RedundancyZoneTag},
+		{"DisableUpgradeMigration", c.DisableUpgradeMigration},
+		{"UpgradeVersionTag", c.UpgradeVersionTag},
+	}
 }
 
 func duration(d *api.ReadableDuration) time.Duration {
@@ -149,8 +171,8 @@ func (o *setConfigOptions) change(cmd *cobra.Command, conf *api.AutopilotConfigu
 
 func newState(f *cli.Factory) *cobra.Command {
 	var (
-		conn   *cli.Conn
-		format *cli.Format
+		conn *cli.Conn
+		out  *cli.Output
 	)
 	cmd := &cobra.Command{
 		Use:   "state [options]",
@@ -168,19 +190,50 @@ ctl operator autopilot state -format json`,
 			if err != nil {
 				return cli.Failf("Error querying Autopilot state: %w", err)
 			}
-			if format.JSON() {
-				return cli.WriteJSON(f.Streams.Out, state)
-			}
-			return writeState(f.Streams.Out, state)
+			return cli.ShowDocument(out, health, state, servers(state), func(w io.Writer) error {
+				writeState(w, state)
+				return nil
+			})
 		},
 	}
-	format = cli.FormatFlag(cmd)
+	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
 	return cmd
 }
 
-func writeState(out io.Writer, s *api.AutopilotState) error {
-	w := bufio.NewWriter(out)
+// health is the listing of the servers that -o table shows.
+var health = cli.View[api.AutopilotServer]{
+	Columns: []cli.Column[api.AutopilotServer]{
+		{Name: "Name", Value: func(s api.AutopilotServer) string { return s.Name }},
+		{Name: "Address", Value: func(s api.AutopilotServer) string { return s.Address }},
+		{Name: "Status", Value: func(s api.AutopilotServer) string { return string(s.Status) }},
+		{Name: "Healthy", Value: func(s api.AutopilotServer) string { return strconv.FormatBool(s.Healthy) }, Tone: tone},
+		{Name: "Last Contact", Value: func(s api.AutopilotServer) string { return duration(s.LastContact).String() }},
+		{Name: "Last Index", Value: func(s api.AutopilotServer) string { return strconv.FormatUint(s.LastIndex, 10) }},
+		{Name: "ID", Wide: true, Value: func(s api.AutopilotServer) string { return s.ID }},
+		{Name: "Version", Wide: true, Value: func(s api.AutopilotServer) string { return s.Version }},
+		{Name: "Node Status", Wide: true, Value: func(s api.AutopilotServer) string { return s.NodeStatus }},
+		{Name: "Last Term", Wide: true, Value: func(s api.AutopilotServer) string { return strconv.FormatUint(s.LastTerm, 10) }},
+	},
+}
+
+func tone(s api.AutopilotServer) iostreams.Tone {
+	if s.Healthy {
+		return iostreams.Good
+	}
+	return iostreams.Bad
+}
+
+// servers returns the servers of s by id.
+func servers(s *api.AutopilotState) []api.AutopilotServer {
+	var list []api.AutopilotServer
+	for _, id := range slices.Sorted(maps.Keys(s.Servers)) {
+		list = append(list, s.Servers[id])
+	}
+	return list
+}
+
+func writeState(w io.Writer, s *api.AutopilotState) {
 	fmt.Fprintf(w, "Healthy:                      %v\n", s.Healthy)
 	fmt.Fprintf(w, "Failure Tolerance:            %d\n", s.FailureTolerance)
 	fmt.Fprintf(w, "Optimistic Failure Tolerance: %d\n", s.OptimisticFailureTolerance)
@@ -190,10 +243,9 @@ func writeState(out io.Writer, s *api.AutopilotState) error {
 		writeIDs(w, "Read Replicas", s.ReadReplicas)
 	}
 	fmt.Fprintln(w, "Servers:")
-	for _, id := range slices.Sorted(maps.Keys(s.Servers)) {
-		writeServer(w, s.Servers[id])
+	for _, server := range servers(s) {
+		writeServer(w, server)
 	}
-	return w.Flush()
 }
 
 func writeIDs(w io.Writer, title string, ids []string) {

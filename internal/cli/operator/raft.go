@@ -5,15 +5,14 @@ import (
 	"strconv"
 
 	"github.com/ctl-sh/ctl/internal/cli"
-	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
 
 func newListPeers(f *cli.Factory) *cobra.Command {
 	var (
-		conn   *cli.Conn
-		format *cli.Format
+		conn *cli.Conn
+		out  *cli.Output
 	)
 	cmd := &cobra.Command{
 		Use:   "list-peers [options]",
@@ -33,39 +32,65 @@ ctl operator raft list-peers -stale -format json`,
 			if err != nil {
 				return cli.Failf("Error getting peers: %w", err)
 			}
-			if format.JSON() {
-				return cli.WriteJSON(f.Streams.Out, conf)
-			}
-			return peers(conf.Servers).Write(f.Streams.Out)
+			return cli.ShowDocument(out, peers, conf, rows(conf.Servers), nil)
 		},
 	}
-	format = cli.FormatFlag(cmd)
+	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
 	return cmd
 }
 
-func peers(servers []*api.RaftServer) *iostreams.Table {
+// peer is a server with the leader it follows, nil if none is known.
+type peer struct {
+	*api.RaftServer
+	leader *api.RaftServer
+}
+
+func rows(servers []*api.RaftServer) []peer {
 	var leader *api.RaftServer
 	for _, s := range servers {
 		if s.Leader {
 			leader = s
 		}
 	}
-	t := iostreams.NewTable("Node", "ID", "Address", "State", "Voter", "RaftProtocol", "Commit Index", "Trails Leader By")
-	for _, s := range servers {
-		state, trails := "follower", "-"
-		switch {
-		case s.Leader:
-			state = "leader"
-		case leader != nil && leader.LastIndex >= s.LastIndex:
-			trails = fmt.Sprintf("%d commits", leader.LastIndex-s.LastIndex)
-		case leader != nil: // asked at different moments, it may look ahead
-			trails = "0 commits"
-		}
-		t.Row(s.Node, s.ID, s.Address, state, strconv.FormatBool(s.Voter), s.ProtocolVersion,
-			strconv.FormatUint(s.LastIndex, 10), trails)
+	list := make([]peer, len(servers))
+	for i, s := range servers {
+		list[i] = peer{s, leader}
 	}
-	return t
+	return list
+}
+
+func (p peer) state() string {
+	if p.Leader {
+		return "leader"
+	}
+	return "follower"
+}
+
+// trails says how far the peer's log is behind the leader's.
+func (p peer) trails() string {
+	switch {
+	case p.Leader || p.leader == nil:
+		return "-"
+	case p.leader.LastIndex >= p.LastIndex:
+		return fmt.Sprintf("%d commits", p.leader.LastIndex-p.LastIndex)
+	default: // asked at different moments, it may look ahead
+		return "0 commits"
+	}
+}
+
+var peers = cli.View[peer]{
+	JSON: func(p peer) any { return p.RaftServer },
+	Columns: []cli.Column[peer]{
+		{Name: "Node", Value: func(p peer) string { return p.Node }},
+		{Name: "ID", Value: func(p peer) string { return p.ID }},
+		{Name: "Address", Value: func(p peer) string { return p.Address }},
+		{Name: "State", Value: peer.state},
+		{Name: "Voter", Value: func(p peer) string { return strconv.FormatBool(p.Voter) }},
+		{Name: "RaftProtocol", Value: func(p peer) string { return p.ProtocolVersion }},
+		{Name: "Commit Index", Value: func(p peer) string { return strconv.FormatUint(p.LastIndex, 10) }},
+		{Name: "Trails Leader By", Value: peer.trails},
+	},
 }
 
 func newRemovePeer(f *cli.Factory) *cobra.Command {

@@ -249,7 +249,7 @@ func TestEveryListingHasJSON(t *testing.T) {
 	slices.Sort(without)
 	want := []string{
 		"agent", "completion bash", "completion fish", "completion powershell", "completion zsh", "force-leave", "help", "join",
-		"keygen", "kv delete", "kv export", "kv import", "kv put", "leave", "monitor", "operator autopilot set-config",
+		"keygen", "kv delete", "kv import", "kv put", "leave", "monitor", "operator autopilot set-config",
 		"operator raft remove-peer", "operator raft transfer-leader", "reload", "services deregister", "services register",
 		"tls ca create", "tls cert create",
 	}

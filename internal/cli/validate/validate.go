@@ -9,12 +9,13 @@ import (
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/spf13/cobra"
 )
 
 type options struct {
 	f          *cli.Factory
-	cliFormat  *cli.Format
+	out        *cli.Output
 	quiet      bool
 	fileFormat string
 }
@@ -41,7 +42,7 @@ ctl validate -quiet server.json && ctl reload`,
 	}
 	cmd.Flags().BoolVar(&o.quiet, "quiet", false, "print nothing if the configuration is valid")
 	cmd.Flags().StringVar(&o.fileFormat, "config-format", "", "`FORMAT` of every file, whatever its name: hcl or json")
-	o.cliFormat = cli.FormatFlag(cmd)
+	o.out = f.Output(cmd)
 	return cmd
 }
 
@@ -53,8 +54,8 @@ func (o *options) run(cmd *cobra.Command, paths []string) error {
 		return cli.Usagef(cmd, "-config-format must be hcl or json, not %q", o.fileFormat)
 	}
 	warnings, err := check(paths, o.fileFormat)
-	if o.cliFormat.JSON() {
-		return o.json(warnings, err)
+	if !o.out.Pretty() {
+		return o.listed(warnings, err)
 	}
 	if !o.quiet || err != nil {
 		for _, w := range warnings {
@@ -70,7 +71,34 @@ func (o *options) run(cmd *cobra.Command, paths []string) error {
 	return nil
 }
 
-func (o *options) json(warnings []config.Warning, err error) error {
+// finding is a row of the listing.
+type finding struct{ Severity, Text string }
+
+var view = cli.View[finding]{
+	Columns: []cli.Column[finding]{
+		{Name: "Severity", Value: func(f finding) string { return f.Severity }, Tone: func(f finding) iostreams.Tone {
+			if f.Severity == "problem" {
+				return iostreams.Bad
+			}
+			return iostreams.Warn
+		}},
+		{Name: "Text", Value: func(f finding) string { return f.Text }},
+	},
+}
+
+func (r result) rows() []finding {
+	var list []finding
+	for _, text := range r.Problems {
+		list = append(list, finding{"problem", text})
+	}
+	for _, text := range r.Warnings {
+		list = append(list, finding{"warning", text})
+	}
+	return list
+}
+
+// listed shows what was found in a form that was asked for.
+func (o *options) listed(warnings []config.Warning, err error) error {
 	r := result{Valid: err == nil, Warnings: []string{}, Problems: []string{}}
 	for _, w := range warnings {
 		r.Warnings = append(r.Warnings, w.String())
@@ -84,7 +112,7 @@ func (o *options) json(warnings []config.Warning, err error) error {
 	case err != nil:
 		r.Problems = append(r.Problems, err.Error())
 	}
-	if err := cli.WriteJSON(o.f.Streams.Out, r); err != nil {
+	if err := cli.ShowDocument(o.out, view, r, r.rows(), nil); err != nil {
 		return err
 	}
 	if err != nil {

@@ -3,11 +3,11 @@ package version
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/buildinfo"
 	"github.com/ctl-sh/ctl/internal/cli"
-	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/spf13/cobra"
 )
 
@@ -27,7 +27,7 @@ type info struct {
 // NewCommand returns `ctl version`. It talks to no agent. The first line is
 // "ctl v0.1.0": the own version, not that of Consul, which has its own line.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	var format *cli.Format
+	var out *cli.Output
 	cmd := &cobra.Command{
 		Use:   "version [options]",
 		Short: "Show the version",
@@ -37,17 +37,27 @@ ctl version -format json`,
 		Args: cli.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			p := protocols{Default: 2, Min: 2, Max: 3}
-			if format.JSON() {
-				number, prerelease, _ := strings.Cut(f.Build.Version, "-")
-				i := info{number, f.Build.Commit, prerelease, f.Build.Date, buildinfo.ConsulCompat, p}
-				return iostreams.WriteJSON(f.Streams.Out, i, "   ")
-			}
-			_, err := fmt.Fprint(f.Streams.Out, text(f.Build, p))
-			return err
+			number, prerelease, _ := strings.Cut(f.Build.Version, "-")
+			i := info{number, f.Build.Commit, prerelease, f.Build.Date, buildinfo.ConsulCompat, p}
+			return cli.ShowDocument(out, view, i, []info{i}, func(w io.Writer) error {
+				_, err := io.WriteString(w, text(f.Build, p))
+				return err
+			})
 		},
 	}
-	format = cli.FormatFlag(cmd)
+	out = f.Output(cmd)
 	return cmd
+}
+
+var view = cli.View[info]{
+	Indent: "   ",
+	Columns: []cli.Column[info]{
+		{Name: "Version", Value: func(i info) string { return i.Version }},
+		{Name: "Prerelease", Value: func(i info) string { return i.Prerelease }},
+		{Name: "Consul", Value: func(i info) string { return i.Consul }},
+		{Name: "Revision", Wide: true, Value: func(i info) string { return i.Revision }},
+		{Name: "BuildDate", Wide: true, Value: func(i info) string { return i.BuildDate }},
+	},
 }
 
 func text(b buildinfo.Info, p protocols) string {

@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// writeYAML writes v as YAML. It has the fields, names and order of the JSON,
+// because it is made from that; text that YAML would take for a number, a
+// truth or nothing is quoted.
+func writeYAML(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode output: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	node, err := yamlNode(dec)
+	if err != nil {
+		return fmt.Errorf("encode output: %w", err)
+	}
+	enc := yaml.NewEncoder(w)
+	enc.SetIndent(2)
+	if err := enc.Encode(node); err != nil {
+		return fmt.Errorf("encode output: %w", err)
+	}
+	return enc.Close()
+}
+
+// oldYAML is what readers of YAML 1.1 take for a truth or, with colons, for a
+// number. The library quotes only what version 1.2 has.
+var oldYAML = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
+
+// yamlNode reads one JSON value and returns it as a node that is written in
+// block style.
+func yamlNode(dec *json.Decoder) (*yaml.Node, error) {
+	token, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch t := token.(type) {
+	case json.Delim:
+		node := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		if t == '{' {
+			node.Kind, node.Tag = yaml.MappingNode, "!!map"
+		}
+		for dec.More() {
+			child, err := yamlNode(dec) // keys are strings, so they are nodes too
+			if err != nil {
+				return nil, err
+			}
+			node.Content = append(node.Content, child)
+		}
+		if len(node.Content) == 0 {
+			node.Style = yaml.FlowStyle // [] and {}
+		}
+		_, err := dec.Token() // the closing bracket
+		return node, err
+	case string:
+		node := &yaml.Node{}
+		node.SetString(t)
+		if oldYAML.MatchString(t) {
+			node.Style = yaml.DoubleQuotedStyle
+		}
+		return node, nil
+	case json.Number:
+		return scalar("!!float", t.String(), isInteger(t)), nil
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(t)}, nil
+	default: // null
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}, nil
+	}
+}
+
+func scalar(tag, value string, integer bool) *yaml.Node {
+	if integer {
+		tag = "!!int"
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: value}
+}
+
+func isInteger(n json.Number) bool { return !strings.ContainsAny(n.String(), ".eE") }
+
+// executeTemplate runs t over v as its JSON reads: field names are those of
+// the JSON, not of Go, and numbers without a fraction are whole numbers.
+func executeTemplate(w io.Writer, t *template.Template, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode output: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	var data any
+	if err := dec.Decode(&data); err != nil {
+		return fmt.Errorf("encode output: %w", err)
+	}
+	if err := t.Execute(w, plainNumbers(data)); err != nil {
+		return fmt.Errorf("template: %w", err)
+	}
+	return nil
+}
+
+// plainNumbers turns the numbers in decoded JSON into those templates compare.
+func plainNumbers(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			v[k] = plainNumbers(e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = plainNumbers(e)
+		}
+	case json.Number:
+		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+			return n
+		}
+		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
+			return n
+		}
+		if n, err := v.Float64(); err == nil {
+			return n
+		}
+	}
+	return v
+}
+
+// templateFuncs are the functions of -o go-template beside the built-in ones.
+func templateFuncs() template.FuncMap {
+	return template.FuncMap{
+		"json": func(v any) (string, error) {
+			b, err := json.Marshal(v)
+			return string(b), err
+		},
+		"join": func(separator string, list []any) string {
+			texts := make([]string, len(list))
+			for i, e := range list {
+				texts[i] = fmt.Sprint(e)
+			}
+			return strings.Join(texts, separator)
+		},
+		"upper": strings.ToUpper,
+		"lower": strings.ToLower,
+		"base64decode": func(s string) (string, error) {
+			b, err := base64.StdEncoding.DecodeString(s)
+			return string(b), err
+		},
+	}
+}
