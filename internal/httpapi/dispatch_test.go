@@ -351,3 +351,38 @@ func TestClientThatGoesAwayEndsTheRead(t *testing.T) {
 		t.Errorf("got %+v", resp)
 	}
 }
+
+func TestInternalRoutesAreForAgents(t *testing.T) {
+	m := newMux(t, Config{Routes: []Route{{
+		Method: "PUT", Pattern: "/v1/internal/x", Where: Leader, Internal: true,
+		Handle: func(context.Context, *Request) (*Response, error) { return &Response{Body: "made"}, nil },
+	}}})
+	for _, c := range []struct{ name, method, path string }{
+		{"its own method", "PUT", "/v1/internal/x"},
+		{"another method", "GET", "/v1/internal/x"},
+		{"OPTIONS", "OPTIONS", "/v1/internal/x"},
+		{"percent-encoded", "PUT", "/v1/internal/%78"},
+	} {
+		t.Run(c.name+" is no path of the HTTP API", func(t *testing.T) {
+			w := httptest.NewRecorder()
+			m.ServeHTTP(w, httptest.NewRequest(c.method, c.path, nil))
+			if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), failure.TextInvalidPath) {
+				t.Errorf("answered %d %q", w.Code, w.Body)
+			}
+		})
+	}
+	for name, serve := range map[string]func(context.Context, *WireRequest) *WireResponse{"own": m.Do, "handed on": m.ServeWire} {
+		if resp := serve(t.Context(), &WireRequest{Method: "PUT", Path: "/v1/internal/x"}); resp.Status != http.StatusOK {
+			t.Errorf("a request %s by an agent was answered %d", name, resp.Status)
+		}
+	}
+	_, err := NewMux(Config{Dispatcher: everywhere{}, Routes: []Route{
+		{Method: "PUT", Pattern: "/v1/internal/x", Internal: true, Handle: nothing},
+		{Method: "GET", Pattern: "/v1/internal/x", Handle: nothing},
+	}})
+	if err == nil {
+		t.Error("a path was taken that is internal for one method only")
+	}
+}
+
+func nothing(context.Context, *Request) (*Response, error) { return nil, nil }

@@ -245,6 +245,9 @@ func (m *Mux) edge(w http.ResponseWriter, r *http.Request) (*boundRoute, *answer
 	}
 	path := target{decoded: r.URL.Path, raw: r.URL.RawPath}
 	found := m.table.find(path)
+	if found.endpoint != nil && found.endpoint.internal {
+		return nil, m.unknownPath(path.decoded)
+	}
 	route, a := m.pick(found, r.Method, r.URL)
 	if a != nil {
 		return route, a

@@ -55,6 +55,10 @@ type Route struct {
 	Where Where
 	// Handle answers. It is required.
 	Handle Handler
+	// Internal routes are for agents: one that another agent hands on, or
+	// makes itself, is answered; for a client of the HTTP API there is no
+	// such path. They are as protected as the cluster port.
+	Internal bool
 	// MaxBody bounds the request's body in bytes. Zero is 1 MiB for methods
 	// other than GET and DELETE, whose bodies are not read.
 	MaxBody int64
@@ -76,7 +80,9 @@ type endpoint struct {
 	suffix  string // what follows the wildcard
 	raw     bool   // {name...}
 	allow   string // the Allow header's value
-	methods []boundRoute
+	// internal is true when the endpoint's routes are; all or none of them.
+	internal bool
+	methods  []boundRoute
 }
 
 // boundRoute is a Route with what is resolved once.
@@ -118,6 +124,10 @@ func newTable(routes []Route, metrics Metrics) (*table, error) {
 		if e.route(r.Method) != nil {
 			return nil, fmt.Errorf("route %s %s: declared twice", r.Method, r.Pattern)
 		}
+		if len(e.methods) > 0 && e.internal != r.Internal {
+			return nil, fmt.Errorf("route %s %s: internal for some methods only", r.Method, r.Pattern)
+		}
+		e.internal = r.Internal
 		label := strings.ReplaceAll(strings.TrimPrefix(e.prefix+e.suffix, "/"), "/", "_")
 		e.methods = append(e.methods, boundRoute{Route: r, observe: metrics.Route(r.Method, label)})
 		e.allow += "," + r.Method
