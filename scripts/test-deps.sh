@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # usage: scripts/test-deps.sh      makes sure the tools that tests call are there.
-# Network namespaces (ip, bridge) for isolating servers; strace for stalling a disk; dig to ask DNS; git for the generated-files check.
+# Network namespaces (ip, bridge) for isolating servers; strace for stalling a disk; dig to ask DNS; git for the generated-files check; openssl as the second opinion on certificates.
 set -euo pipefail
 [ "$(uname -s)" = Linux ] || exit 0
-declare -A package=([dig]=dnsutils [ip]=iproute2 [bridge]=iproute2 [git]=git [strace]=strace)
+declare -A package=([dig]=dnsutils [ip]=iproute2 [bridge]=iproute2 [git]=git [openssl]=openssl [strace]=strace)
 missing=()
 for tool in "${!package[@]}"; do
   command -v "$tool" >/dev/null || [ -x "/usr/sbin/$tool" ] || [ -x "/sbin/$tool" ] || missing+=("${package[$tool]}")
