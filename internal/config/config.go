@@ -203,6 +203,8 @@ type Config struct {
 	RaftLogStore RaftLogStore `key:"raft_logstore"`
 	// First settings of the clean-up of dead servers; in a running cluster they are changed through the API.
 	Autopilot Autopilot `key:"autopilot"`
+	// The service mesh: its certificate authority.
+	Connect Connect `key:"connect"`
 	// The web UI.
 	UI UI `key:"ui_config"`
 	// Metrics. The HTTP API serves them always, as JSON and as Prometheus text.

@@ -180,10 +180,6 @@ func autoConfigRows() []row {
 
 func connectRows() []row {
 	return []row{
-		{"connect", Object, reloadNo, "", "The service mesh."},
-		{"connect.enabled", Bool, reloadNo, "true", "Switch the mesh on."},
-		{"connect.ca_provider", String, reloadNo, "consul", "Certificate authority: consul, vault or aws-pca."},
-		{"connect.ca_config", Free, reloadNo, "", "Settings of the authority."},
 		{"connect.enable_mesh_gateway_wan_federation", Bool, reloadNo, "false", "Join datacenters through mesh gateways."},
 		{"default_intention_policy", String, reloadNo, "", "What connections do that no intention speaks of: allow or deny."},
 		{"primary_gateways", Strings, reloadNo, "", "Mesh gateways of the primary datacenter."},
@@ -286,6 +282,15 @@ func aliases() []alias {
 		{old: "tls_cipher_suites", key: "tls.defaults.tls_cipher_suites", kind: String},
 		{old: "tls_min_version", key: "tls.defaults.tls_min_version", kind: String,
 			value: map[string]string{"tls10": "TLSv1_0", "tls11": "TLSv1_1", "tls12": "TLSv1_2", "tls13": "TLSv1_3"}},
+		{old: "connect.ca_config.LeafCertTTL", key: "connect.ca_config.leaf_cert_ttl", kind: Duration},
+		{old: "connect.ca_config.IntermediateCertTTL", key: "connect.ca_config.intermediate_cert_ttl", kind: Duration},
+		{old: "connect.ca_config.RootCertTTL", key: "connect.ca_config.root_cert_ttl", kind: Duration},
+		{old: "connect.ca_config.PrivateKeyType", key: "connect.ca_config.private_key_type", kind: String},
+		{old: "connect.ca_config.PrivateKeyBits", key: "connect.ca_config.private_key_bits", kind: Int},
+		{old: "connect.ca_config.CSRMaxPerSecond", key: "connect.ca_config.csr_max_per_second", kind: Float},
+		{old: "connect.ca_config.CSRMaxConcurrent", key: "connect.ca_config.csr_max_concurrent", kind: Int},
+		{old: "connect.ca_config.RootCert", key: "connect.ca_config.root_cert", kind: String},
+		{old: "connect.ca_config.PrivateKey", key: "connect.ca_config.private_key", kind: String},
 		{old: "tls_prefer_server_cipher_suites", key: "", kind: Bool},
 		{old: "verify_incoming", key: "tls.defaults.verify_incoming", kind: Bool},
 		{old: "verify_incoming_https", key: "tls.https.verify_incoming", kind: Bool},

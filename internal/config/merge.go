@@ -125,6 +125,7 @@ func (c *Config) derive(out *findings) {
 		out.warn(c.Origin("bootstrap_expect"), "bootstrap_expect", "BootstrapExpect is set to 1; this is the same as Bootstrap mode.")
 		c.Bootstrap, c.BootstrapExpect = true, 0
 	}
+	c.deriveConnect()
 	c.Domain, c.AltDomain = qualified(c.Domain), qualified(c.AltDomain)
 }
 

@@ -12,7 +12,7 @@ const hidden = "hidden"
 // /v1/agent/self. Secrets that are set are "hidden"; durations are texts, lists
 // and maps are never nil. The map is the caller's.
 func (c *Config) Redacted() map[string]any {
-	m := map[string]any{"DevMode": c.DevMode, "ACLsEnabled": false, "ConnectEnabled": false, "PeeringEnabled": false}
+	m := map[string]any{"DevMode": c.DevMode, "ACLsEnabled": false, "PeeringEnabled": false}
 	for _, k := range keys().all {
 		if k.field != nil && k.Kind != Object {
 			place(m, strings.Split(k.debug, "."), c.shown(k))

@@ -194,7 +194,7 @@ func TestReloaded(t *testing.T) {
 
 func TestRedacted(t *testing.T) {
 	const key = "AAECAwQFBgcICQoLDA0ODw=="
-	c, _, err := load(t, Input{}, `{"server":true,"bind_addr":"127.0.0.2","encrypt":"`+key+`","retry_join":["10.0.0.1","provider=aws secret_access_key=s3cret"],"acl":{"tokens":{"default":"s3cret"}}}`)
+	c, _, err := load(t, Input{}, `{"server":true,"bind_addr":"127.0.0.2","encrypt":"`+key+`","retry_join":["10.0.0.1","provider=aws secret_access_key=s3cret"],"acl":{"tokens":{"default":"s3cret"}},"connect":{"ca_config":{"root_cert":"pem","PrivateKey":"s3cret"}}}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestRedacted(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]any{
-		"EncryptKey": "hidden", "ServerMode": true, "HTTPPort": 8500, "GRPCPort": -1, "GRPCTLSPort": -1, "ConnectEnabled": false, "NodeName": "host7",
+		"EncryptKey": "hidden", "ServerMode": true, "HTTPPort": 8500, "GRPCPort": -1, "GRPCTLSPort": -1, "ConnectEnabled": true, "NodeName": "host7",
 		"RetryJoinIntervalLAN": "30s", "AdvertiseAddrLAN": "127.0.0.2", "GossipLANProbeInterval": "1s", "AutopilotMinQuorum": 0, "LeaveOnTerm": false,
 	} {
 		if !cmp.Equal(m[name], want) {

@@ -53,7 +53,11 @@ func roundTrips() map[string]string {
 		"raft_logstore.backend": `"wal"`, "raft_logstore.disable_log_cache": `true`, "raft_logstore.verification.enabled": `true`,
 		"raft_logstore.verification.interval": `"1m0s"`, "raft_logstore.wal.segment_size_mb": `1`,
 		"autopilot.cleanup_dead_servers": `false`, "autopilot.last_contact_threshold": `"1s"`, "autopilot.max_trailing_logs": `1`, "autopilot.min_quorum": `3`,
-		"autopilot.server_stabilization_time": `"2s"`, "ui_config.enabled": `true`, "ui_config.dir": `"/ui"`, "ui_config.content_path": `"/x/"`,
+		"autopilot.server_stabilization_time": `"2s"`, "connect.enabled": `false`, "connect.ca_provider": `""`,
+		"connect.ca_config.leaf_cert_ttl": `"2h0m0s"`, "connect.ca_config.intermediate_cert_ttl": `"9000h0m0s"`, "connect.ca_config.root_cert_ttl": `"9001h0m0s"`,
+		"connect.ca_config.private_key_type": `"rsa"`, "connect.ca_config.private_key_bits": `4096`, "connect.ca_config.csr_max_per_second": `1.5`,
+		"connect.ca_config.csr_max_concurrent": `2`, "connect.ca_config.root_cert": `"pem"`, "connect.ca_config.private_key": `"key"`,
+		"ui_config.enabled": `true`, "ui_config.dir": `"/ui"`, "ui_config.content_path": `"/x/"`,
 		"telemetry.metrics_prefix": `"ctl"`, "telemetry.disable_hostname": `true`, "telemetry.prefix_filter": `["+a"]`, "telemetry.filter_default": `false`,
 		"telemetry.prometheus_retention_time": `"1m0s"`, "telemetry.disable_per_tenancy_usage_metrics": `true`,
 	}

@@ -256,3 +256,36 @@ type Telemetry struct {
 	// Accepted: there are no usage metrics for each tenant.
 	DisablePerTenancyUsageMetrics bool `key:"disable_per_tenancy_usage_metrics" default:"false"`
 }
+
+// Connect is the mesh's part of the configuration. Of the mesh there is the
+// certificate authority.
+type Connect struct {
+	// Keep a certificate authority in the cluster and give services certificates. Set it alike on all servers.
+	Enabled bool `key:"enabled" default:"true" debug:"ConnectEnabled"`
+	// Certificate authority: consul, the cluster's own. vault and aws-pca do not exist here.
+	CAProvider string `key:"ca_provider" default:"consul" debug:"ConnectCAProvider"`
+	// First settings of the authority, used by the first leader of a new cluster; in a running cluster they are changed through the API (ctl connect ca set-config). The names LeafCertTTL and so on are accepted, too.
+	CAConfig CAConfig `key:"ca_config"`
+}
+
+// CAConfig are the first settings of the certificate authority.
+type CAConfig struct {
+	// How long the certificate of a service or agent holds, 1h to 8760h.
+	LeafCertTTL time.Duration `key:"leaf_cert_ttl" default:"72h" debug:"ConnectCAConfig.LeafCertTTL"`
+	// How long intermediate certificates hold; at least three times leaf_cert_ttl. There are none in a cluster of one datacenter.
+	IntermediateCertTTL time.Duration `key:"intermediate_cert_ttl" default:"8760h" debug:"ConnectCAConfig.IntermediateCertTTL"`
+	// How long a root holds; at least intermediate_cert_ttl.
+	RootCertTTL time.Duration `key:"root_cert_ttl" default:"87600h" debug:"ConnectCAConfig.RootCertTTL"`
+	// Type of the root's key: ec or rsa.
+	PrivateKeyType string `key:"private_key_type" default:"ec" debug:"ConnectCAConfig.PrivateKeyType"`
+	// Size of the root's key: 224, 256, 384 or 521 for ec, 2048 or 4096 for rsa.
+	PrivateKeyBits int `key:"private_key_bits" derived:"256 for ec, 2048 for rsa" debug:"ConnectCAConfig.PrivateKeyBits"`
+	// Certificates signed a second at most. 0 means any number.
+	CSRMaxPerSecond float64 `key:"csr_max_per_second" default:"50" debug:"ConnectCAConfig.CSRMaxPerSecond"`
+	// Certificates signed at a time at most. 0 means any number.
+	CSRMaxConcurrent int `key:"csr_max_concurrent" default:"0" debug:"ConnectCAConfig.CSRMaxConcurrent"`
+	// Root certificate to begin with, as PEM, instead of one the cluster makes.
+	RootCert string `key:"root_cert" debug:"ConnectCAConfig.RootCert"`
+	// Private key of root_cert, as PEM.
+	PrivateKey string `key:"private_key" secret:"yes" debug:"ConnectCAConfig.PrivateKey"`
+}

@@ -62,6 +62,7 @@ func (c *Config) validate(out *findings) {
 	v.ports()
 	v.choices()
 	v.dns()
+	v.connect()
 }
 
 // role checks server, bootstrap and what they need.
