@@ -7,6 +7,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/ctl-sh/ctl/internal/authz"
+	"github.com/ctl-sh/ctl/internal/ca/caapi"
 	"github.com/ctl-sh/ctl/internal/catalog/catalogapi"
 	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/failure"
@@ -87,5 +88,5 @@ func (r *clientRole) gauges() {}
 
 // routes implements backend.
 func (r *clientRole) routes() []httpapi.Route {
-	return nounRoutes(&kvapi.API{MaxValueBytes: r.maxValueBytes}, &catalogapi.API{Authz: authz.Open{}}, &statusapi.API{}, &operatorapi.API{})
+	return nounRoutes(&kvapi.API{MaxValueBytes: r.maxValueBytes}, &caapi.API{}, &catalogapi.API{Authz: authz.Open{}}, &statusapi.API{}, &operatorapi.API{})
 }

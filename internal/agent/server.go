@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"github.com/ctl-sh/ctl/internal/authz"
+	"github.com/ctl-sh/ctl/internal/ca/caapi"
 	"github.com/ctl-sh/ctl/internal/catalog/catalogapi"
 	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/httpapi"
@@ -26,6 +27,7 @@ type serverRole struct {
 	agent    *Agent
 	port     *rpc.Mux
 	kv       *kvapi.API
+	ca       *caapi.API
 	measured *serverGauges
 }
 
@@ -44,6 +46,10 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 	calls.MaxRequestBytes, calls.Logger = maxRequestBytes(rt), log
 	calls.Metrics = rpc.ServerMetrics{Requests: a.metrics.Counter("rpc.request"), Errors: a.metrics.Counter("rpc.request_error")}
 	r := &serverRole{agent: a, port: port, measured: newServerGauges(a.metrics, rt.Datacenter), kv: &kvapi.API{Authz: authz.Open{}, MaxValueBytes: int64(rt.Limits.KVMaxValueSize)}}
+	r.ca = &caapi.API{
+		Authz: authz.Open{}, Datacenter: rt.Datacenter, Disabled: !rt.Connect.Enabled, Initial: authoritySettings(rt),
+		Logger: a.log.With(logging.KeyComponent, "agent.ca"),
+	}
 	r.Server, err = server.New(server.Config{
 		NodeID: a.id, NodeName: rt.NodeName, Datacenter: rt.Datacenter, Advertise: rt.RPC.Advertise.String(),
 		Bootstrap: rt.Expect == 1, BootstrapExpect: rt.Expect,
@@ -54,7 +60,7 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 			return a.mux.ServeWire(ctx, req)
 		},
 		Duties: func(s *server.Server) []leader.Duty {
-			return []leader.Duty{r.kv.Reaper(s.DB(), s.Applied)}
+			return []leader.Duty{r.kv.Reaper(s.DB(), s.Applied), r.ca.Duty()}
 		},
 		ObserveApply: applySamples(a.metrics), ObserveBarrier: a.metrics.Sample("rpc.consistentRead").Since,
 		ObserveReconcile: a.metrics.Sample("leader.reconcile").Since,
@@ -64,6 +70,7 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 		return nil, err
 	}
 	r.kv.Reader, r.kv.Applier = r.Reader(), r.Server
+	r.ca.Reader, r.ca.Applier, r.ca.State = r.Reader(), r.Server, r.DB()
 	r.Dispatcher = r.Server.Dispatcher()
 	return r, nil
 }
@@ -89,7 +96,7 @@ func (r *serverRole) reload(rt *config.Runtime) error {
 // routes implements backend.
 func (r *serverRole) routes() []httpapi.Route {
 	dc := r.agent.rt.Load().Datacenter
-	return nounRoutes(r.kv,
+	return nounRoutes(r.kv, r.ca,
 		&catalogapi.API{Reader: r.Reader(), Applier: r.Server, Authz: authz.Open{}, Datacenter: dc, Datacenters: func() []string { return []string{dc} }},
 		&statusapi.API{Cluster: r.Server},
 		&operatorapi.API{
@@ -99,9 +106,9 @@ func (r *serverRole) routes() []httpapi.Route {
 }
 
 // nounRoutes lists the routes that run at servers, in no order.
-func nounRoutes(kv *kvapi.API, catalog *catalogapi.API, status *statusapi.API, operator *operatorapi.API) []httpapi.Route {
+func nounRoutes(kv *kvapi.API, ca *caapi.API, catalog *catalogapi.API, status *statusapi.API, operator *operatorapi.API) []httpapi.Route {
 	var all []httpapi.Route
-	for _, routes := range [][]httpapi.Route{kv.Routes(), catalog.Routes(), status.Routes(), operator.Routes()} {
+	for _, routes := range [][]httpapi.Route{kv.Routes(), ca.Routes(), catalog.Routes(), status.Routes(), operator.Routes()} {
 		all = append(all, routes...)
 	}
 	return all

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ctl-sh/ctl/internal/autopilot"
 	"github.com/ctl-sh/ctl/internal/buildinfo"
+	"github.com/ctl-sh/ctl/internal/ca"
 	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/consensus"
 	"github.com/ctl-sh/ctl/internal/gossip"
@@ -143,5 +144,19 @@ func autopilotSettings(rt *config.Runtime) autopilot.Config {
 		CleanupDeadServers: a.CleanupDeadServers, LastContactThreshold: a.LastContactThreshold,
 		MaxTrailingLogs: uint64(a.MaxTrailingLogs), MinQuorum: uint(a.MinQuorum),
 		ServerStabilizationTime: a.ServerStabilizationTime,
+	}
+}
+
+// authoritySettings are the first settings of the certificate authority of a new
+// cluster.
+func authoritySettings(rt *config.Runtime) ca.Given {
+	c := rt.Connect.CAConfig
+	return ca.Given{
+		Settings: ca.Settings{
+			LeafTTL: c.LeafCertTTL, IntermediateTTL: c.IntermediateCertTTL, RootTTL: c.RootCertTTL,
+			KeyType: c.PrivateKeyType, KeyBits: c.PrivateKeyBits,
+			RequestsPerSecond: c.CSRMaxPerSecond, RequestsAtOnce: c.CSRMaxConcurrent, RootCert: strings.TrimSpace(c.RootCert),
+		},
+		PrivateKey: c.PrivateKey,
 	}
 }

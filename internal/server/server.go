@@ -16,6 +16,7 @@ import (
 	raftautopilot "github.com/hashicorp/raft-autopilot"
 
 	"github.com/ctl-sh/ctl/internal/autopilot"
+	"github.com/ctl-sh/ctl/internal/ca"
 	"github.com/ctl-sh/ctl/internal/catalog"
 	"github.com/ctl-sh/ctl/internal/codec"
 	"github.com/ctl-sh/ctl/internal/consensus"
@@ -37,7 +38,7 @@ import (
 // Modules lists every noun of the state. The order is that of the tables in a
 // snapshot.
 func Modules() []store.Module {
-	return []store.Module{catalog.Module(), kv.Module(), autopilot.Module()}
+	return []store.Module{catalog.Module(), kv.Module(), autopilot.Module(), ca.Module()}
 }
 
 // Config is what a Server is made of. Everything is required but WAN.
