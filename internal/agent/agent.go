@@ -20,6 +20,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/dnsserver"
 	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/httpapi"
+	"github.com/ctl-sh/ctl/internal/leafcert"
 	"github.com/ctl-sh/ctl/internal/lifecycle"
 	"github.com/ctl-sh/ctl/internal/logging"
 	"github.com/ctl-sh/ctl/internal/rpc"
@@ -55,6 +56,7 @@ type Agent struct {
 	mux      *httpapi.Mux
 	http     *httpapi.HTTPServer
 	services *services
+	leaves   *leafcert.Store   // certificates of services
 	views    *view.Store       // what DNS answers from; nil where it is off
 	dns      *dnsserver.Server // nil where it is off
 
@@ -139,6 +141,10 @@ func New(cfg Config) (_ *Agent, err error) {
 			return nil, err
 		}
 	}
+	a.leaves = leafcert.New(leafcert.Config{
+		Requester: requester{a}, Datacenter: rt.Datacenter, Nodes: func() int { return len(a.lan.Members()) },
+		Logger: a.log.With(logging.KeyComponent, "agent.certificates"),
+	})
 	if a.services, err = a.newServices(rt); err != nil {
 		return nil, err
 	}
@@ -272,6 +278,7 @@ func (a *Agent) parts() []lifecycle.Part {
 		parts = append(parts, lifecycle.Part{Name: "gossip over the WAN", Run: a.wan.Run, StopTimeout: poolStop})
 	}
 	parts = append(parts, cluster...)
+	parts = append(parts, lifecycle.Part{Name: "certificates of services", Run: a.leaves.Run})
 	if len(rt.HTTP) > 0 {
 		parts = append(parts, lifecycle.Part{Name: "HTTP API", Run: a.http.Run})
 	}

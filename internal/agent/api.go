@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/ctl-sh/ctl/internal/agentapi"
+	"github.com/ctl-sh/ctl/internal/agentapi/connectapi"
 	"github.com/ctl-sh/ctl/internal/authz"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/gossip"
@@ -20,7 +22,11 @@ func (a *Agent) routes() []httpapi.Route {
 		Agent: apiView{a}, Logs: a.cfg.Logs, Metrics: a.metrics, Authz: authz.Open{},
 		NodeName: rt.NodeName, DataDir: rt.DataDir, EnableDebug: func() bool { return a.rt.Load().EnableDebug },
 	}
-	return api.Routes()
+	certificates := &connectapi.API{
+		Certificates: a.leaves, Authz: authz.Open{}, Datacenter: rt.Datacenter,
+		DefaultWait: rt.DefaultQueryTime, MaxWait: rt.MaxQueryTime,
+	}
+	return slices.Concat(api.Routes(), certificates.Routes())
 }
 
 // apiView is the agent as its own HTTP routes see it. It implements

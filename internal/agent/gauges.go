@@ -22,6 +22,7 @@ const gaugesEvery = 10 * time.Second
 func (a *Agent) keepGauges(ctx context.Context, ready func()) error {
 	ready()
 	dc := telemetry.Label{Name: "datacenter", Value: a.rt.Load().Datacenter}
+	leaf := a.metrics.Gauge("mesh.leaf.expiry")
 	servers, clients := a.metrics.Gauge("members.servers", dc), a.metrics.Gauge("members.clients", dc)
 	tick := time.NewTicker(gaugesEvery)
 	defer tick.Stop()
@@ -35,6 +36,10 @@ func (a *Agent) keepGauges(ctx context.Context, ready func()) error {
 		}
 		servers.Set(n[true])
 		clients.Set(n[false])
+		leaf.Set(math.NaN())
+		if n, left := a.leaves.Leaves(); n > 0 {
+			leaf.Set(left.Seconds())
+		}
 		a.back.gauges()
 		select {
 		case <-tick.C:
@@ -49,6 +54,7 @@ type serverGauges struct {
 	isLeader, applied, last, blocking *telemetry.Gauge
 	healthy, tolerance                *telemetry.Gauge
 	nodes, instances, keys            *telemetry.Gauge
+	root, signing                     *telemetry.Gauge
 	queries                           *telemetry.Counter
 	counted                           uint64 // reads already in queries
 }
@@ -59,6 +65,7 @@ func newServerGauges(m *telemetry.Metrics, dc string) *serverGauges {
 		isLeader: m.Gauge("server.isLeader"), applied: m.Gauge("raft.applied_index"), last: m.Gauge("raft.last_index"),
 		blocking: m.Gauge("rpc.queries_blocking"), queries: m.Counter("rpc.query"),
 		healthy: m.Gauge("autopilot.healthy"), tolerance: m.Gauge("autopilot.failure_tolerance"),
+		root: m.Gauge("mesh.active-root-ca.expiry"), signing: m.Gauge("mesh.active-signing-ca.expiry"),
 		nodes: m.Gauge("state.nodes", label), instances: m.Gauge("state.service_instances", label), keys: m.Gauge("state.kv_entries", label),
 	}
 }
@@ -79,6 +86,13 @@ func (r *serverRole) gauges() {
 		g.healthy.Set(truth(h.Healthy))
 		g.tolerance.Set(float64(h.FailureTolerance))
 	}
+	// The root signs leaves itself: both gauges say the same.
+	expiry := math.NaN()
+	if left, ok := r.ca.Expiry(time.Now()); ok && r.Leadership().Get().IsLeader {
+		expiry = left.Seconds()
+	}
+	g.root.Set(expiry)
+	g.signing.Set(expiry)
 	tx, _ := r.DB().Read()
 	for table, gauge := range map[string]*telemetry.Gauge{
 		catalog.TableNodes: g.nodes, catalog.TableServices: g.instances, kv.TableEntries: g.keys,

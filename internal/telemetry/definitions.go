@@ -112,6 +112,11 @@ var definitions = []Definition{
 	{Name: "state.service_instances", Kind: GaugeKind, Help: "Service instances in the catalog.", Labels: []string{"datacenter"}},
 	{Name: "state.kv_entries", Kind: GaugeKind, Help: "Keys in the key/value store.", Labels: []string{"datacenter"}},
 
+	// Certificates.
+	{Name: "mesh.active-root-ca.expiry", Kind: GaugeKind, Help: "Seconds the active root certificate still holds, on the leader; NaN elsewhere.", Unknown: true},
+	{Name: "mesh.active-signing-ca.expiry", Kind: GaugeKind, Help: "Seconds the certificate that signs leaves still holds, on the leader; NaN elsewhere.", Unknown: true},
+	{Name: "mesh.leaf.expiry", Kind: GaugeKind, Help: "Seconds until the first of the service certificates this agent keeps ends; NaN if it keeps none.", Unknown: true},
+
 	// Raft, as github.com/hashicorp/raft names it.
 	{Name: "raft.apply", Kind: CounterKind, Help: "Writes handed to Raft on this leader."},
 	{Name: "raft.barrier", Kind: CounterKind, Help: "Barriers asked of this leader."},
