@@ -8,6 +8,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/cli/catalog"
 	"github.com/ctl-sh/ctl/internal/cli/completion"
+	"github.com/ctl-sh/ctl/internal/cli/connect"
 	"github.com/ctl-sh/ctl/internal/cli/info"
 	"github.com/ctl-sh/ctl/internal/cli/keygen"
 	"github.com/ctl-sh/ctl/internal/cli/kv"
@@ -30,6 +31,7 @@ know which services run where and how healthy they are.`,
 		version.NewCommand(f),
 		catalog.NewCommand(f),
 		completion.NewCommand(f),
+		connect.NewCommand(f),
 		members.NewForceLeaveCommand(f),
 		info.NewCommand(f),
 		members.NewJoinCommand(f),

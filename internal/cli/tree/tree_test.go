@@ -60,6 +60,11 @@ ctl completion bash
 ctl completion fish
 ctl completion powershell
 ctl completion zsh
+ctl connect
+ctl connect ca
+ctl connect ca get-config
+ctl connect ca rotate
+ctl connect ca set-config
 ctl force-leave
 ctl help
 ctl info
@@ -248,7 +253,8 @@ func TestEveryListingHasJSON(t *testing.T) {
 	}
 	slices.Sort(without)
 	want := []string{
-		"agent", "completion bash", "completion fish", "completion powershell", "completion zsh", "force-leave", "help", "join",
+		"agent", "completion bash", "completion fish", "completion powershell", "completion zsh",
+		"connect ca get-config", "connect ca rotate", "connect ca set-config", "force-leave", "help", "join",
 		"keygen", "kv delete", "kv import", "kv put", "leave", "monitor", "operator autopilot set-config",
 		"operator raft remove-peer", "operator raft transfer-leader", "reload", "services deregister", "services register",
 		"tls ca create", "tls cert create",
