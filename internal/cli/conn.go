@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
+	"runtime"
 	"strings"
+	"time"
 
+	"github.com/ctl-sh/ctl/internal/cli/contextfile"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -26,10 +29,9 @@ type Conn struct {
 	// The rest is set by Client.
 
 	values      *values
-	address     string // as a URL
-	base        string // of every request; a socket's is http://localhost
+	agents      *agents
 	http        *http.Client
-	auth        *api.HttpBasicAuth
+	client      *api.Client
 	tokenSource string
 	options     api.QueryOptions
 }
@@ -60,6 +62,10 @@ func (f *Factory) connect(cmd *cobra.Command, server bool) *Conn {
 		flags.Lookup(s.Name).Hidden = s.Hidden
 		flags.Lookup(s.Name).Annotations = map[string][]string{groupKey: {groupHTTP}}
 	}
+	flags.String(contextFlag, "", "`NAME` of the context to use; see \"ctl context\"")
+	flags.Lookup(contextFlag).Annotations = map[string][]string{groupKey: {groupHTTP}}
+	// Names are fixed; this fails only for a flag that does not exist.
+	_ = cmd.RegisterFlagCompletionFunc(contextFlag, f.CompleteContexts(-1))
 	return &Conn{f: f, flags: flags}
 }
 
@@ -76,23 +82,13 @@ func (c *Conn) Client() (*api.Client, error) {
 
 func (c *Conn) open() (*api.Client, error) {
 	c.f.conn = c
-	c.values = readSettings(c.flags, c.f.LookupEnv)
-	scheme, rest, err := c.splitAddress()
+	context, err := c.f.chooseContext(c.flags)
 	if err != nil {
 		return nil, err
 	}
-	transport, err := c.httpTransport()
-	if err != nil {
+	c.values = readSettings(c.flags, c.f.LookupEnv, context)
+	if c.agents, err = c.findAgents(); err != nil {
 		return nil, err
-	}
-	c.address = scheme + "://" + rest
-	target := c.address
-	if scheme == "unix" {
-		transport.Proxy = nil
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", rest)
-		}
-		scheme, target = "http", "http://localhost"
 	}
 	token, err := c.token()
 	if err != nil {
@@ -103,14 +99,11 @@ func (c *Conn) open() (*api.Client, error) {
 		return nil, err
 	}
 	c.options = api.QueryOptions{Datacenter: c.values.text("datacenter"), AllowStale: stale}
-	c.base = target
-	c.http = &http.Client{Transport: &roundTripper{base: transport, token: token, conn: c}}
-	c.auth = c.basicAuth()
-	return api.NewClient(&api.Config{
-		Address:    target,
-		Scheme:     scheme,
+	c.http = &http.Client{Transport: &roundTripper{agents: c.agents, token: token, refuse: c.refusal()}}
+	c.client, err = api.NewClient(&api.Config{
+		Address:    c.agents.base(),
 		HttpClient: c.http,
-		HttpAuth:   c.auth,
+		HttpAuth:   c.basicAuth(),
 		Namespace:  c.values.text("namespace"),
 		Partition:  c.values.text("partition"),
 		// The client reads CONSUL_HTTP_TOKEN and the like itself, and lets
@@ -118,6 +111,15 @@ func (c *Conn) open() (*api.Client, error) {
 		// keeps it from that; roundTripper puts the right one in its place.
 		Token: "\x00",
 	})
+	return c.client, err
+}
+
+// context returns the context in use, nil for none.
+func (c *Conn) context() *contextfile.Context {
+	if c.values == nil || c.values.context.aside != "" {
+		return nil
+	}
+	return c.values.context.Context
 }
 
 // Get sends a GET request for path, such as /v1/kv/a, with query and what the
@@ -126,11 +128,10 @@ func (c *Conn) open() (*api.Client, error) {
 // to be held, and for what the official client has no method for. Client must
 // have been called.
 func (c *Conn) Get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
-	u, err := url.Parse(c.base)
+	u, err := url.Parse(c.agents.base())
 	if err != nil {
 		return nil, err
 	}
-	u = u.JoinPath()
 	u.Path = strings.TrimSuffix(u.Path, "/") + path
 	params := url.Values{}
 	maps.Copy(params, query)
@@ -149,8 +150,8 @@ func (c *Conn) Get(ctx context.Context, path string, query url.Values) (*http.Re
 	if err != nil {
 		return nil, err
 	}
-	if c.auth != nil {
-		req.SetBasicAuth(c.auth.Username, c.auth.Password)
+	if auth := c.basicAuth(); auth != nil {
+		req.SetBasicAuth(auth.Username, auth.Password)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -174,23 +175,30 @@ func (c *Conn) Write(ctx context.Context) *api.WriteOptions {
 	return (&api.WriteOptions{Datacenter: c.options.Datacenter}).WithContext(ctx)
 }
 
-// splitAddress returns the scheme of the agent's address and what follows it.
-func (c *Conn) splitAddress() (scheme, rest string, err error) {
-	address := c.values.text("http-addr")
-	scheme, rest, ok := strings.Cut(address, "://")
-	if !ok {
+// addresses returns where agents are, in the order to try them.
+func (c *Conn) addresses() []string {
+	if o := c.values.origin("http-addr"); o == c.values.context.origin && c.context() != nil {
+		return c.context().Addresses
+	}
+	return []string{c.values.text("http-addr")}
+}
+
+// splitAddress returns the scheme of an agent's address and what follows it.
+func (c *Conn) splitAddress(address string) (scheme, rest string, err error) {
+	ssl, err := c.values.truth("http-ssl")
+	if err != nil {
+		return "", "", err
+	}
+	scheme, rest, found := strings.Cut(address, "://")
+	if !found {
 		scheme, rest = "http", address
 	}
 	if rest == "" {
 		return "", "", fmt.Errorf("address %q from %s: nothing after the scheme", address, c.values.source("http-addr"))
 	}
 	switch scheme {
-	case "unix", "https":
+	case "https", "unix":
 	case "http":
-		ssl, err := c.values.truth("http-ssl")
-		if err != nil {
-			return "", "", err
-		}
 		if ssl {
 			scheme = "https"
 		}
@@ -227,22 +235,74 @@ func (c *Conn) tlsConfig(insecure bool) (*tls.Config, error) {
 }
 
 // token returns the token to send, empty for none. The stronger origin wins;
-// of the same origin, the file.
+// of the same origin, the file, then the command.
 func (c *Conn) token() (string, error) {
-	text, file := c.values.origin("token"), c.values.origin("token-file")
-	if text == fromDefault && file == fromDefault {
+	name := c.tokenSetting()
+	if c.values.origin(name) == fromDefault {
 		return "", nil
 	}
-	if text > file {
-		c.tokenSource = c.values.source("token")
-		return c.values.text("token"), nil
+	c.tokenSource = c.values.source(name)
+	text := c.values.text(name)
+	switch name {
+	case "token-file":
+		data, err := os.ReadFile(text)
+		if err != nil {
+			return "", fmt.Errorf("token file from %s: %w", c.tokenSource, err)
+		}
+		return strings.TrimSpace(string(data)), nil
+	case "token-command":
+		token, err := c.f.runTokenCommand(text)
+		if err != nil {
+			return "", fmt.Errorf("token command from %s: %w", c.tokenSource, err)
+		}
+		return token, nil
+	default:
+		return text, nil
 	}
-	c.tokenSource = c.values.source("token-file")
-	data, err := os.ReadFile(c.values.text("token-file"))
+}
+
+// tokenSetting names the setting that gives the token.
+func (c *Conn) tokenSetting() string {
+	name := "token"
+	for _, other := range []string{"token-command", "token-file"} {
+		if c.values.origin(other) != fromDefault && c.values.origin(other) >= c.values.origin(name) {
+			name = other
+		}
+	}
+	return name
+}
+
+// tokenCommandTime bounds a token command. It may ask a person, so it is long.
+const tokenCommandTime = time.Minute
+
+// runTokenCommand runs command in a shell and returns what it prints. Its
+// standard error is shown, because it may ask for a passphrase.
+func (f *Factory) runTokenCommand(command string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), tokenCommandTime)
+	defer cancel()
+	shell := []string{"sh", "-c"}
+	if runtime.GOOS == "windows" {
+		shell = []string{"cmd", "/C"}
+	}
+	cmd := exec.CommandContext(ctx, shell[0], shell[1], command)
+	cmd.Stderr = f.Streams.Err
+	// A child of the shell may hold the pipe after the shell was ended.
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("%q did not end within %v", command, tokenCommandTime)
+	}
 	if err != nil {
-		return "", fmt.Errorf("token file from %s: %w", c.tokenSource, err)
+		return "", fmt.Errorf("%q: %w", command, err)
 	}
-	return strings.TrimSpace(string(data)), nil
+	token := strings.TrimSpace(string(out))
+	if token == "" {
+		return "", fmt.Errorf("%q printed nothing", command)
+	}
+	if strings.ContainsAny(token, "\r\n") {
+		return "", fmt.Errorf("%q printed more than one line", command)
+	}
+	return token, nil
 }
 
 func (c *Conn) basicAuth() *api.HttpBasicAuth {

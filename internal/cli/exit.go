@@ -13,12 +13,14 @@ const (
 	ExitOK             = 0
 	ExitError          = 1
 	ExitNoMatch        = 2
+	ExitUnhealthy      = 16
 	ExitUnknownCommand = 127
+	ExitInterrupted    = 130
+	ExitTerminated     = 143
 )
 
-// ExitCodes is the table of all exit codes with their meanings, for the
-// reference. A process ended by a signal gets 128 and the signal's number from
-// its shell (130 for Ctrl-C, 143 for SIGTERM).
+// ExitCodes is the table of all exit codes with their meanings, for help and
+// the reference.
 func ExitCodes() []struct {
 	Code    int
 	Meaning string
@@ -30,7 +32,16 @@ func ExitCodes() []struct {
 		{ExitOK, "success; also the help asked for with -h, and `monitor` ended by Ctrl-C"},
 		{ExitError, "failure of any kind, wrong flags and arguments included; a group of commands called without a command"},
 		{ExitNoMatch, "`members`: no member matched"},
+		{failure.Unavailable.ExitCode(), "detailed: the agent, or the datacenter, cannot be reached"},
+		{failure.NoLeader.ExitCode(), "detailed: the cluster has no leader"},
+		{failure.PermissionDenied.ExitCode(), "detailed: the token lacks the right, or the context is read-only"},
+		{failure.NotFound.ExitCode(), "detailed: there is no such thing"},
+		{failure.Conflict.ExitCode(), "detailed: a check-and-set or a lock lost"},
+		{failure.Timeout.ExitCode(), "detailed: time ran out, or it is not known whether a write took place"},
+		{ExitUnhealthy, "detailed: something is unhealthy"},
 		{ExitUnknownCommand, "unknown command, or no command at all; nothing was done"},
+		{ExitInterrupted, "ended by Ctrl-C"},
+		{ExitTerminated, "ended by SIGTERM"},
 	}
 }
 
@@ -76,8 +87,22 @@ var ErrNoMatch error = &exitError{code: ExitNoMatch}
 // went wrong. Exit code 1.
 var ErrReported error = &exitError{code: ExitError}
 
-// ExitCode returns the exit code for what a command returned.
-func ExitCode(err error) int {
+// ErrUnhealthy ends a command of our own that found something unhealthy and
+// has said so: nothing is printed, exit code 16.
+var ErrUnhealthy error = &exitError{code: ExitUnhealthy}
+
+// ErrUnreachable ends a command of our own that has said what it could not
+// reach: nothing is printed, exit code 10.
+var ErrUnreachable error = &exitError{code: failure.Unavailable.ExitCode()}
+
+// ErrInterrupted ends a command that a signal told to end while that was not
+// what it waits for: nothing is printed, exit code 130.
+var ErrInterrupted error = &exitError{code: ExitInterrupted}
+
+// ExitCode returns the exit code for what a command returned, without detail.
+func ExitCode(err error) int { return exitCode(err, false) }
+
+func exitCode(err error, detailed bool) int {
 	if err == nil {
 		return ExitOK
 	}
@@ -85,5 +110,37 @@ func ExitCode(err error) int {
 	if errors.As(err, &e) {
 		return e.code
 	}
+	if detailed {
+		return kindOf(err).ExitCode()
+	}
 	return ExitError
+}
+
+// detailedKey marks commands whose exit codes are always detailed.
+const detailedKey = "ctl.exit.detailed"
+
+// DetailedExit makes the exit codes of cmd detailed whatever is asked for. It
+// is for commands Consul does not have: nobody relies on their being 1.
+func DetailedExit(cmd *cobra.Command) {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[detailedKey] = "true"
+}
+
+const (
+	exitCodesFlag = "exit-codes"
+	exitCodesEnv  = "CTL_EXIT_CODES"
+)
+
+// detailed reports whether exit codes 10 to 16 may be used.
+func (f *Factory) detailed(cmd *cobra.Command) bool {
+	if cmd != nil && cmd.Annotations[detailedKey] != "" {
+		return true
+	}
+	mode := f.exitCodes
+	if mode == "" {
+		mode, _ = f.LookupEnv(exitCodesEnv)
+	}
+	return mode == "detailed"
 }

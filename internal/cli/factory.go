@@ -31,7 +31,8 @@ type Factory struct {
 	// leaves the command out.
 	Agent func(*Factory) *cobra.Command
 
-	conn *Conn // the connection the running command uses, for error reports
+	conn      *Conn  // the connection the running command uses, for error reports
+	exitCodes string // as --exit-codes says; empty if it was not given
 }
 
 // NewFactory returns the factory of this process: its streams, environment and

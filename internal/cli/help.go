@@ -58,6 +58,7 @@ func FlagGroups(cmd *cobra.Command) []FlagGroup {
 	groups := []FlagGroup{
 		{"Command Options", pflag.NewFlagSet("", pflag.ContinueOnError)},
 		{groupHTTP, pflag.NewFlagSet("", pflag.ContinueOnError)},
+		{groupGlobal, pflag.NewFlagSet("", pflag.ContinueOnError)},
 	}
 	cmd.InitDefaultHelpFlag()
 	cmd.Flags().SortFlags = false // the groups sort, or keep the order of definition
@@ -65,12 +66,18 @@ func FlagGroups(cmd *cobra.Command) []FlagGroup {
 		switch {
 		case f.Name == "help":
 		case f.Annotations[groupKey] != nil:
-			groups[1].Flags.AddFlag(f)
+			for _, g := range groups {
+				if g.Name == f.Annotations[groupKey][0] {
+					g.Flags.AddFlag(f)
+				}
+			}
 		default:
 			groups[0].Flags.AddFlag(f)
 		}
 	})
-	groups[1].Flags.SortFlags = false
+	for _, g := range groups[1:] {
+		g.Flags.SortFlags = false
+	}
 	var used []FlagGroup
 	for _, g := range groups {
 		if g.Flags.HasAvailableFlags() {

@@ -17,18 +17,22 @@ type report struct {
 	Status      int    `json:",omitempty"` // of the agent's answer
 	Address     string `json:",omitempty"` // of the agent
 	AddressFrom string `json:",omitempty"` // where the address was taken from
+	Context     string `json:",omitempty"` // in use
 	Hint        string `json:",omitempty"` // what to do next
 }
 
 func (f *Factory) describe(err error) report {
 	kind := kindOf(err)
 	r := report{Class: kind.String(), Message: err.Error(), Status: statusOf(err)}
-	if f.conn == nil || f.conn.address == "" {
+	if f.conn == nil || f.conn.agents == nil {
 		return r
 	}
 	var unreach *unreachable
 	if kind == failure.OutcomeUnknown || errors.As(err, &unreach) || r.Status != 0 {
-		r.Address = f.conn.address
+		r.Address = f.conn.agents.current()
+		if f.conn.context() != nil {
+			r.Context = f.conn.values.context.name
+		}
 		r.AddressFrom = f.conn.values.source("http-addr")
 		r.Hint = f.conn.hint(kind, err)
 	}
@@ -45,7 +49,7 @@ func (c *Conn) hint(kind failure.Kind, err error) string {
 		return "The cluster has no leader at the moment; nothing was changed. See which servers are there with `ctl members` and `ctl operator raft list-peers -stale`, then try again."
 	case failure.PermissionDenied:
 		if c.tokenSource == "" {
-			return "No token was sent. Give one with --token, --token-file, CTL_HTTP_TOKEN or CTL_HTTP_TOKEN_FILE."
+			return "No token was sent. Give one with --token-file, --token-command, CTL_HTTP_TOKEN_FILE or a context."
 		}
 		return "The token sent came from " + c.tokenSource + "."
 	case failure.Unavailable:
@@ -62,7 +66,7 @@ func (c *Conn) hint(kind failure.Kind, err error) string {
 	case strings.Contains(text, "x509:") || strings.Contains(text, "tls:"):
 		return "The TLS handshake failed: check --ca-file, --client-cert, --client-key and --tls-server-name."
 	default:
-		return "Check that an agent runs there (`ctl agent -dev` starts one to try things with), or give another address with --http-addr or CTL_HTTP_ADDR."
+		return "Check that an agent runs there (`ctl agent -dev` starts one to try things with), or give another address with --http-addr, CTL_HTTP_ADDR or a context (`ctl config explain` says where the settings come from)."
 	}
 }
 
@@ -120,7 +124,7 @@ func (f *Factory) finish(cmd *cobra.Command, err error) int {
 			f.Report(cmd, fmt.Errorf("write to standard output: %w; what the command did is done, but not all of its output was written", err))
 		}
 	}
-	return ExitCode(err)
+	return exitCode(err, f.detailed(cmd))
 }
 
 func wantsJSON(cmd *cobra.Command) bool {

@@ -49,6 +49,7 @@ func (f *Factory) Root(name, short, long string, version *cobra.Command, command
 	root.Long = long
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
+	f.globalFlags(root)
 	showVersion := root.Flags().BoolP("version", "v", false, "show the version and exit")
 	root.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {

@@ -64,8 +64,8 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{Name: "usage error", Args: "demo fail usage", Code: 1, Err: "wrong use\n\nUsage: ctl demo fail HOW\nRun `ctl demo fail -h` for examples and options.\n"},
 		{Name: "no match", Args: "demo fail nomatch", Code: 2},
 		{Name: "already reported", Args: "demo fail reported", Code: 1},
-		{Name: "help with one dash", Args: "demo say -help", Out: "Say something.\n\nUsage:\n  ctl demo say\n"},
-		{Name: "help command", Args: "help demo say", Out: "Say something.\n\nUsage:\n  ctl demo say\n"},
+		{Name: "help with one dash", Args: "demo say -help", Out: "Say something.\n\nUsage:\n  ctl demo say\n" + globalHelp},
+		{Name: "help command", Args: "help demo say", Out: "Say something.\n\nUsage:\n  ctl demo say\n" + globalHelp},
 		{Name: "help of what is not there", Args: "help demo sya", Code: 127, Err: "unknown command \"sya\"; did you mean ctl demo say?\n"},
 		{Name: "flag before the command", Args: "-format json demo put -h", Out: putHelp},
 		{Name: "completion with one dash", Args: "__complete demo put -form", Out: "-format\toutput FORMAT: pretty or json\n:4\n"},
@@ -73,6 +73,14 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{Name: "completion of commands", Args: "__completeNoDesc demo s", Out: "say\n:4\n"},
 	})
 }
+
+const globalHelp = `
+Global Options:
+      --color WHEN        WHEN to use colour: auto, always or never
+                          (default "auto")
+      --exit-codes KIND   KIND of exit codes: consul (0, 1, 2) or
+                          detailed (default "consul")
+`
 
 const putHelp = `Put.
 
@@ -86,21 +94,23 @@ Command Options:
   -o, --format FORMAT   output FORMAT: pretty or json (default "pretty")
 
 HTTP API Options:
-      --http-addr ADDRESS      ADDRESS of the agent: host:port, http://,
-                               https:// or unix:///path (default
-                               http://127.0.0.1:8500)
-      --token TOKEN            ACL TOKEN to send with the request
-      --token-file FILE        FILE that holds the ACL token
-      --ca-file FILE           FILE with the CA certificates to trust
-      --ca-path DIR            DIR with the CA certificates to trust
-      --client-cert FILE       FILE with the client certificate, with
-                               --client-key
-      --client-key FILE        FILE with the key of the client certificate
-      --tls-server-name NAME   NAME to expect in the agent's certificate
-      --datacenter NAME        NAME of the datacenter to ask (default:
-                               the agent's own)
-      --stale                  take the answer of any server, even an old one
-`
+      --http-addr ADDRESS       ADDRESS of the agent: host:port, http://,
+                                https:// or unix:///path (default
+                                http://127.0.0.1:8500)
+      --token TOKEN             ACL TOKEN to send with the request
+      --token-file FILE         FILE that holds the ACL token
+      --token-command COMMAND   COMMAND whose output is the ACL token
+      --ca-file FILE            FILE with the CA certificates to trust
+      --ca-path DIR             DIR with the CA certificates to trust
+      --client-cert FILE        FILE with the client certificate, with
+                                --client-key
+      --client-key FILE         FILE with the key of the client certificate
+      --tls-server-name NAME    NAME to expect in the agent's certificate
+      --datacenter NAME         NAME of the datacenter to ask (default:
+                                the agent's own)
+      --stale                   take the answer of any server, even an old one
+      --context NAME            NAME of the context to use; see "ctl context"
+` + globalHelp
 
 func TestExitCode(t *testing.T) {
 	for _, c := range []struct {
@@ -123,7 +133,7 @@ func TestExitCode(t *testing.T) {
 	for _, row := range cli.ExitCodes() {
 		codes = append(codes, row.Code)
 	}
-	if fmt.Sprint(codes) != "[0 1 2 127]" {
+	if fmt.Sprint(codes) != "[0 1 2 10 11 12 13 14 15 16 127 130 143]" {
 		t.Errorf("exit codes are %v", codes)
 	}
 }
@@ -245,7 +255,7 @@ func TestErrorsAsJSON(t *testing.T) {
     "Status": 403,
     "Address": %q,
     "AddressFrom": "CTL_HTTP_ADDR",
-    "Hint": "No token was sent. Give one with --token, --token-file, CTL_HTTP_TOKEN or CTL_HTTP_TOKEN_FILE."
+    "Hint": "No token was sent. Give one with --token-file, --token-command, CTL_HTTP_TOKEN_FILE or a context."
 }
 `, agent.URL)
 	if got.Err != want || got.Code != 1 {

@@ -15,6 +15,7 @@ type Setting struct {
 	OwnOnly bool   // only CTL_Env is read, because Consul has no such variable
 	NoFlag  bool   // environment only
 	Hidden  bool   // kept out of help, because it does nothing here
+	Secret  bool   // never shown
 	Server  bool   // only for commands whose answer comes from the servers
 	Bool    bool
 	Default string
@@ -25,14 +26,16 @@ type Setting struct {
 const DefaultAddress = "http://127.0.0.1:8500"
 
 // Settings lists every setting, in the order of the help texts. Each is taken
-// from its flag, else from CTL_*, else from CONSUL_*, else it has its default.
-// A token file beats a token of the same origin.
+// from its flag, else from CTL_*, else from CONSUL_*, else from the context,
+// else it has its default. Of tokens of the same origin a file wins, then a
+// command.
 func Settings() []Setting {
 	return []Setting{
 		{Name: "http-addr", Env: "HTTP_ADDR", Default: DefaultAddress,
 			Usage: "`ADDRESS` of the agent: host:port, http://, https:// or unix:///path (default " + DefaultAddress + ")"},
-		{Name: "token", Env: "HTTP_TOKEN", Usage: "ACL `TOKEN` to send with the request"},
+		{Name: "token", Env: "HTTP_TOKEN", Secret: true, Usage: "ACL `TOKEN` to send with the request"},
 		{Name: "token-file", Env: "HTTP_TOKEN_FILE", Usage: "`FILE` that holds the ACL token"},
+		{Name: "token-command", Env: "HTTP_TOKEN_COMMAND", OwnOnly: true, Usage: "`COMMAND` whose output is the ACL token"},
 		{Name: "ca-file", Env: "CACERT", Usage: "`FILE` with the CA certificates to trust"},
 		{Name: "ca-path", Env: "CAPATH", Usage: "`DIR` with the CA certificates to trust"},
 		{Name: "client-cert", Env: "CLIENT_CERT", Usage: "`FILE` with the client certificate, with --client-key"},
@@ -44,7 +47,7 @@ func Settings() []Setting {
 			Usage: "`NAME` of the datacenter to ask (default: the agent's own)"},
 		{Name: "stale", Env: "STALE", OwnOnly: true, Server: true, Bool: true,
 			Usage: "take the answer of any server, even an old one"},
-		{Name: "http-auth", Env: "HTTP_AUTH", NoFlag: true, Usage: "USER:PASSWORD for HTTP basic authentication"},
+		{Name: "http-auth", Env: "HTTP_AUTH", NoFlag: true, Secret: true, Usage: "USER:PASSWORD for HTTP basic authentication"},
 		{Name: "http-ssl", Env: "HTTP_SSL", NoFlag: true, Bool: true, Usage: "true for HTTPS where the address does not say it"},
 		{Name: "http-ssl-verify", Env: "HTTP_SSL_VERIFY", NoFlag: true, Bool: true, Default: "true",
 			Usage: "false accepts any certificate of the agent"},
@@ -57,13 +60,17 @@ const (
 	ctlPrefix    = "CTL_"
 )
 
-// origin says how strongly a value was given. Greater wins.
+// origin says how strongly a value was given. Greater wins. A context stands
+// where it was named: in the file of contexts, by CTL_CONTEXT, or by --context.
 type origin uint8
 
 const (
 	fromDefault origin = iota
+	fromCurrentContext
 	fromConsulEnv
+	fromEnvContext
 	fromCtlEnv
+	fromFlagContext
 	fromFlag
 )
 
@@ -71,31 +78,36 @@ const (
 type values struct {
 	v       *viper.Viper
 	flags   *pflag.FlagSet
-	origins map[string]origin // by setting name, environment only
+	origins map[string]origin // by setting name, all but flags
 	known   map[string]Setting
+	context chosen
 }
 
-// readSettings merges flags and environment. An empty variable counts as not
-// set, as does an empty flag except --token, which then means no token.
-func readSettings(flags *pflag.FlagSet, lookup func(string) (string, bool)) *values {
+// readSettings merges flags, environment and context. An empty variable counts
+// as not set, as does an empty flag except --token, which then means no token.
+func readSettings(flags *pflag.FlagSet, lookup func(string) (string, bool), context chosen) *values {
 	s := &values{v: viper.New(), flags: flags, origins: map[string]origin{}, known: map[string]Setting{}}
-	for _, from := range []origin{fromConsulEnv, fromCtlEnv} {
-		layer := map[string]any{}
-		for _, set := range Settings() {
-			if set.Env == "" || (set.OwnOnly && from == fromConsulEnv) {
-				continue
-			}
-			if value, ok := lookup(from.prefix() + set.Env); ok && value != "" {
-				layer[set.Name] = value
-				s.origins[set.Name] = from
-			}
-		}
-		// Layers are merged in rising strength; this cannot fail for a
-		// map of strings.
-		_ = s.v.MergeConfigMap(layer)
-	}
 	for _, set := range Settings() {
 		s.known[set.Name] = set
+	}
+	s.context = s.judge(context, lookup)
+	layers := map[origin]map[string]string{
+		fromConsulEnv: environment(consulPrefix, lookup),
+		fromCtlEnv:    environment(ctlPrefix, lookup),
+	}
+	if c := s.context; c.Context != nil && c.aside == "" {
+		layers[c.origin] = c.Settings()
+	}
+	// Layers are merged in rising strength.
+	for from := fromCurrentContext; from < fromFlag; from++ {
+		layer := map[string]any{}
+		for name, value := range layers[from] {
+			layer[name] = value
+			s.origins[name] = from
+		}
+		_ = s.v.MergeConfigMap(layer) // cannot fail for a map of strings
+	}
+	for _, set := range Settings() {
 		s.v.SetDefault(set.Name, set.Default)
 		if f := flags.Lookup(set.Name); f != nil && (f.Value.String() != "" || set.Name == "token") {
 			_ = s.v.BindPFlag(set.Name, f) // fails for a nil flag only
@@ -104,17 +116,24 @@ func readSettings(flags *pflag.FlagSet, lookup func(string) (string, bool)) *val
 	return s
 }
 
-func (o origin) prefix() string {
-	if o == fromConsulEnv {
-		return consulPrefix
+// environment returns the settings that variables with the prefix give.
+func environment(prefix string, lookup func(string) (string, bool)) map[string]string {
+	layer := map[string]string{}
+	for _, set := range Settings() {
+		if set.Env == "" || (set.OwnOnly && prefix == consulPrefix) {
+			continue
+		}
+		if value, ok := lookup(prefix + set.Env); ok && value != "" {
+			layer[set.Name] = value
+		}
 	}
-	return ctlPrefix
+	return layer
 }
 
 // text returns the setting's value.
 func (s *values) text(name string) string { return s.v.GetString(name) }
 
-// flag returns the setting's value as a boolean, false if there is none.
+// truth returns the setting's value as a boolean, false if there is none.
 func (s *values) truth(name string) (bool, error) {
 	text := s.text(name)
 	if text == "" {
@@ -136,12 +155,16 @@ func (s *values) origin(name string) origin {
 
 // source names where the setting's value came from, for people.
 func (s *values) source(name string) string {
-	switch o := s.origin(name); o {
+	switch s.origin(name) {
 	case fromFlag:
 		return "--" + name
-	case fromCtlEnv, fromConsulEnv:
-		return o.prefix() + s.known[name].Env
-	default:
+	case fromCtlEnv:
+		return ctlPrefix + s.known[name].Env
+	case fromConsulEnv:
+		return consulPrefix + s.known[name].Env
+	case fromDefault:
 		return "default"
+	default:
+		return fmt.Sprintf("context %q", s.context.name)
 	}
 }

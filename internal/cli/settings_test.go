@@ -25,7 +25,11 @@ func testConn(t *testing.T, env map[string]string, args ...string) *Conn {
 	if err := cmd.ParseFlags(args); err != nil {
 		t.Fatal(err)
 	}
-	conn.values = readSettings(cmd.Flags(), f.LookupEnv)
+	context, err := f.chooseContext(cmd.Flags())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.values = readSettings(cmd.Flags(), f.LookupEnv, context)
 	return conn
 }
 
@@ -139,7 +143,7 @@ func TestAddress(t *testing.T) {
 		{"nothing behind the scheme", nil, "http://", "", "nothing after the scheme"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			scheme, rest, err := testConn(t, c.env, "--http-addr", c.address).splitAddress()
+			scheme, rest, err := testConn(t, c.env, "--http-addr", c.address).splitAddress(c.address)
 			if c.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), c.fails) {
 					t.Errorf("error %v, want %q", err, c.fails)

@@ -2,12 +2,9 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
-	"sync/atomic"
 
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/hashicorp/consul/api"
@@ -35,26 +32,24 @@ func (e *unreachable) Unwrap() error { return e.err }
 // roundTripper sets the token of this run on every request and gives failed
 // requests the type that says what is known about them.
 type roundTripper struct {
-	base  http.RoundTripper
-	token string
-	conn  *Conn
+	agents *agents
+	token  string
+	refuse error // why nothing may be changed; nil if it may
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
-	var sent atomic.Bool
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
-	req = req.Clone(httptrace.WithClientTrace(req.Context(), trace))
+	if t.refuse != nil && req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return nil, t.refuse
+	}
+	req = req.Clone(req.Context())
 	req.Header.Del("X-Consul-Token")
 	if t.token != "" {
 		req.Header.Set("X-Consul-Token", t.token)
 	}
-	resp, err := t.base.RoundTrip(req)
+	resp, err := t.agents.send(req)
 	if err != nil {
-		if sent.Load() && req.Method != http.MethodGet {
-			return nil, &unknownOutcome{fmt.Errorf("the request was sent but no answer came: %w", err)}
-		}
-		return nil, &unreachable{err}
+		return nil, err
 	}
 	if resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get(OutcomeHeader) == OutcomeUnknown {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what came is what is shown

@@ -31,6 +31,9 @@ type Streams struct {
 	InTerminal  bool
 	OutTerminal bool
 	ErrTerminal bool
+	// ColorMode is "always" or "never" where somebody decided about colour;
+	// anything else leaves it to the terminal and the environment.
+	ColorMode string
 	// Columns is the width of the terminal; zero means DefaultWidth.
 	Columns int
 	// LookupEnv finds the variables that steer colour and width. Nil means
@@ -81,10 +84,16 @@ func (s *Streams) ColorErr() bool { return s.color(s.ErrTerminal) }
 // ColorOut reports whether Out may carry colour.
 func (s *Streams) ColorOut() bool { return s.color(s.OutTerminal) }
 
-// color follows the conventions NO_COLOR (any value but the empty one turns
+// color follows ColorMode, then the conventions NO_COLOR (any value but the empty one turns
 // colour off), CLICOLOR_FORCE (anything but 0 turns it on, also in a pipe) and
 // CLICOLOR=0; otherwise a terminal that is not dumb gets colour.
 func (s *Streams) color(terminal bool) bool {
+	switch s.ColorMode {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
 	if s.env("NO_COLOR") != "" {
 		return false
 	}

@@ -98,6 +98,8 @@ type Run struct {
 	Env   map[string]string
 	Agent *Agent
 	Build buildinfo.Info
+	// Terminal says that all three streams are terminals.
+	Terminal bool
 }
 
 // Result is what a run left behind.
@@ -131,6 +133,7 @@ func DoContext(ctx context.Context, build func(*cli.Factory) *cobra.Command, run
 		},
 	}
 	streams.LookupEnv = f.LookupEnv
+	streams.InTerminal, streams.OutTerminal, streams.ErrTerminal = run.Terminal, run.Terminal, run.Terminal
 	version := &cobra.Command{Use: "version", Short: "Show the version", RunE: func(*cobra.Command, []string) error { return nil }}
 	cmd := build(f)
 	if cmd.Name() == "version" {

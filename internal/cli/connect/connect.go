@@ -7,10 +7,11 @@ package connect
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
+	"io"
 	"os"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
@@ -24,7 +25,10 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 }
 
 func newGetConfig(f *cli.Factory) *cobra.Command {
-	var conn *cli.Conn
+	var (
+		conn *cli.Conn
+		out  *cli.Output
+	)
 	cmd := &cobra.Command{
 		Use:   "get-config [options]",
 		Short: "Show the certificate authority's configuration",
@@ -42,23 +46,34 @@ ctl connect ca get-config > ca.json`,
 			if err != nil {
 				return cli.Failf("Error querying CA configuration: %w", err)
 			}
-			text, err := json.MarshalIndent(config, "", "\t")
-			if err != nil {
-				return cli.Failf("Error formatting CA configuration: %w", err)
-			}
-			_, err = fmt.Fprintln(f.Streams.Out, string(text))
-			return err
+			return cli.ShowDocument(out, configView, config, []*api.CAConfig{config}, func(w io.Writer) error {
+				return iostreams.WriteJSON(w, config, "\t")
+			})
 		},
 	}
+	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
 	return cmd
 }
 
+// configView is the configuration as a row; as text it is JSON.
+var configView = cli.View[*api.CAConfig]{
+	Indent: "\t",
+	Columns: []cli.Column[*api.CAConfig]{
+		{Name: "Provider", Value: func(c *api.CAConfig) string { return c.Provider }},
+		{Name: "Config", Value: func(c *api.CAConfig) string {
+			text, _ := json.Marshal(c.Config) // came from JSON
+			return string(text)
+		}},
+	},
+}
+
 func newSetConfig(f *cli.Factory) *cobra.Command {
 	var (
-		conn  *cli.Conn
-		file  string
-		force bool
+		conn   *cli.Conn
+		change *cli.Change
+		file   string
+		force  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "set-config [options]",
@@ -80,17 +95,20 @@ ctl connect ca set-config -config-file ca.json`,
 			if err != nil {
 				return err
 			}
+			if ok, err := change.Begin("change the certificate authority's configuration"); !ok {
+				return err
+			}
 			if _, err := client.Connect().CASetConfig(config, conn.Write(cmd.Context())); err != nil {
 				return cli.Failf("Error setting CA configuration: %w", err)
 			}
-			_, err = fmt.Fprintln(f.Streams.Out, "Configuration updated!")
-			return err
+			return change.Printf("Configuration updated!")
 		},
 	}
 	cmd.Flags().StringVar(&file, "config-file", "", "JSON `FILE` with the configuration; - is standard input")
 	cmd.Flags().BoolVar(&force, "force-without-cross-signing", false, "let a new root take over that the old one did not sign: programs that only know the old one fail until they have asked again")
 	_ = cmd.MarkFlagFilename("config-file", "json")
 	conn = f.ConnectServer(cmd)
+	change = f.Change(cmd, conn)
 	return cmd
 }
 
@@ -123,8 +141,9 @@ func readConfig(f *cli.Factory, file string) (*api.CAConfig, error) {
 
 func newRotate(f *cli.Factory) *cobra.Command {
 	var (
-		conn  *cli.Conn
-		force bool
+		conn   *cli.Conn
+		change *cli.Change
+		force  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "rotate [options]",
@@ -141,16 +160,19 @@ ctl connect ca rotate -force-without-cross-signing   # the old key was stolen`,
 			if err != nil {
 				return err
 			}
+			if ok, err := change.Begin("make a new root certificate"); !ok {
+				return err
+			}
 			before, after, err := rotate(cmd, conn, client, force)
 			if err != nil {
 				return cli.Failf("Error rotating the root certificate: %w", err)
 			}
-			_, err = fmt.Fprintf(f.Streams.Out, "Root rotated!\nOld root: %s\nNew root: %s\n", before, after)
-			return err
+			return change.Printf("Root rotated!\nOld root: %s\nNew root: %s", before, after)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force-without-cross-signing", false, "do not let the old root sign the new one: programs that only know the old one fail until they have asked again")
 	conn = f.ConnectServer(cmd)
+	change = f.Change(cmd, conn)
 	return cmd
 }
 

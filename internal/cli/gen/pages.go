@@ -57,6 +57,10 @@ func page(c *cobra.Command) string {
 		if c.HasSubCommands() {
 			break
 		}
+		if group.Name == "Global Options" {
+			b.WriteString("\nOptions of all commands: [global options](README.md#global-options).\n")
+			continue
+		}
 		fmt.Fprintf(&b, "\n## %s\n\n", group.Name)
 		if group.Name != "Command Options" {
 			b.WriteString("Their variables and defaults: [environment](environment.md).\n\n")
@@ -110,6 +114,8 @@ func index(root *cobra.Command) string {
 		}
 	}
 	list(root, 0)
+	b.WriteString("\n## Global options\n\n| option | meaning | default |\n|---|---|---|\n")
+	root.PersistentFlags().VisitAll(func(f *pflag.Flag) { b.WriteString(option(f)) })
 	b.WriteString(conventions)
 	return b.String()
 }
@@ -153,8 +159,9 @@ func environment() string {
 	b.WriteString(generated + `# Environment
 
 How a command reaches an agent. An option is stronger than ` + "`CTL_*`" + `, that is stronger than
-` + "`CONSUL_*`" + `, and that is stronger than the default. An empty variable counts as not set.
-A token file beats a token of the same strength; ` + "`--token \"\"`" + ` sends no token.
+` + "`CONSUL_*`" + `, that is stronger than the [context](../../how-to/use-contexts.md) in use, and that is
+stronger than the default. An empty variable counts as not set. Of tokens of the same strength a
+file wins, then a command; ` + "`--token \"\"`" + ` sends no token.
 
 | option | variable | also read | meaning | default |
 |---|---|---|---|---|
@@ -173,7 +180,10 @@ A token file beats a token of the same strength; ` + "`--token \"\"`" + ` sends 
 		usage, _, _ := strings.Cut(strings.ReplaceAll(s.Usage, "`", ""), " (default")
 		b.WriteString(row(flag, "`CTL_"+s.Env+"`", consul, usage, def))
 	}
-	b.WriteString("\nFor all commands: `NO_COLOR` (any value) and `CLICOLOR=0` turn colour off,\n`CLICOLOR_FORCE` turns it on in a pipe too.\n")
+	b.WriteString("\nFor all commands:\n\n| variable | meaning |\n|---|---|\n")
+	for _, v := range cli.OtherVariables() {
+		b.WriteString(row("`"+v.Name+"`", v.Meaning))
+	}
 	return b.String()
 }
 
@@ -183,6 +193,6 @@ func exitCodes() string {
 	for _, c := range cli.ExitCodes() {
 		b.WriteString(row(fmt.Sprint(c.Code), c.Meaning))
 	}
-	b.WriteString("\nA process that a signal ends has 128 and the signal's number in its shell: 130 for\nCtrl-C, 143 for SIGTERM.\n")
+	b.WriteString("\nCodes marked detailed are used with `--exit-codes detailed` or `CTL_EXIT_CODES=detailed`, and\nalways by commands that Consul does not have.\n")
 	return b.String()
 }

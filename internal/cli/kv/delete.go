@@ -4,20 +4,21 @@ import (
 	"fmt"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
 
 type deleteOptions struct {
-	f           *cli.Factory
 	conn        *cli.Conn
+	change      *cli.Change
 	cas         bool
 	modifyIndex uint64
 	recurse     bool
 }
 
 func newDelete(f *cli.Factory) *cobra.Command {
-	o := &deleteOptions{f: f}
+	o := &deleteOptions{}
 	cmd := &cobra.Command{
 		Use:   "delete [options] KEY or PREFIX",
 		Short: "Delete a key, or all below a prefix",
@@ -33,6 +34,7 @@ ctl kv delete -cas -modify-index=123 config/limit`,
 	flags.Uint64Var(&o.modifyIndex, "modify-index", 0, "with --cas, the key's `INDEX`")
 	flags.BoolVar(&o.recurse, "recurse", false, "delete all keys that begin with the prefix")
 	o.conn = f.ConnectServer(cmd)
+	o.change = f.Change(cmd, o.conn)
 	return cmd
 }
 
@@ -55,6 +57,13 @@ func (o *deleteOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	what := "delete key " + key
+	if o.recurse {
+		what = fmt.Sprintf("delete all keys that begin with %q", key)
+	}
+	if ok, err := o.change.Begin("%s", what); !ok {
+		return err
+	}
 	kv, write := client.KV(), o.conn.Write(cmd.Context())
 	success := "Success! Deleted key: %s\n"
 	switch {
@@ -69,13 +78,12 @@ func (o *deleteOptions) run(cmd *cobra.Command, args []string) error {
 			return cli.Failf("Error! Did not delete key %s: %w", key, err)
 		}
 		if !ok {
-			return cli.Failf("Error! Did not delete key %s: CAS failed", key)
+			return cli.Fail(failure.Conflict, "Error! Did not delete key %s: CAS failed", key)
 		}
 	default:
 		if _, err := kv.Delete(key, write); err != nil {
 			return cli.Failf("Error! Did not delete key %s: %w", key, err)
 		}
 	}
-	_, err = fmt.Fprintf(o.f.Streams.Out, success, key)
-	return err
+	return o.change.Printf(success, key)
 }

@@ -2,10 +2,10 @@ package kv
 
 import (
 	"encoding/base64"
-	"fmt"
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/cli/argv"
+	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
@@ -13,6 +13,7 @@ import (
 type putOptions struct {
 	f           *cli.Factory
 	conn        *cli.Conn
+	change      *cli.Change
 	cas         bool
 	flags       uint64
 	base64      bool
@@ -46,6 +47,7 @@ ctl kv put -cas -modify-index=0 config/once "only if it is not there"`,
 	flags.BoolVar(&o.acquire, "acquire", false, "lock the key for the session and write")
 	flags.BoolVar(&o.release, "release", false, "write and unlock the key, if the session holds it")
 	o.conn = f.ConnectServer(cmd)
+	o.change = f.Change(cmd, o.conn)
 	argv.FreeTail(cmd)
 	return cmd
 }
@@ -57,6 +59,9 @@ func (o *putOptions) run(cmd *cobra.Command, args []string) error {
 	}
 	client, err := o.conn.Client()
 	if err != nil {
+		return err
+	}
+	if ok, err := o.change.Begin("write %d bytes to key %s", len(entry.Value), entry.Key); !ok {
 		return err
 	}
 	kv, write := client.KV(), o.conn.Write(cmd.Context())
@@ -118,9 +123,9 @@ func (o *putOptions) compareAndSet(kv *api.KV, entry *api.KVPair, write *api.Wri
 	case err != nil:
 		return cli.Failf("Error! Did not write to %s: %w", entry.Key, err)
 	case !ok && entry.ModifyIndex == 0:
-		return cli.Failf("Error! Did not write to %s: CAS performed with index=0 and key already exists.", entry.Key)
+		return cli.Fail(failure.Conflict, "Error! Did not write to %s: CAS performed with index=0 and key already exists.", entry.Key)
 	case !ok:
-		return cli.Failf("Error! Did not write to %s: CAS failed", entry.Key)
+		return cli.Fail(failure.Conflict, "Error! Did not write to %s: CAS failed", entry.Key)
 	}
 	return o.success("Success! Data written to: %s\n", entry.Key)
 }
@@ -132,12 +137,11 @@ func (o *putOptions) lock(do func(*api.KVPair, *api.WriteOptions) (bool, *api.Wr
 		return cli.Failf("Error! Failed writing data: %w", err)
 	}
 	if !ok {
-		return cli.Failf("Error! Did not %s lock", verb)
+		return cli.Fail(failure.Conflict, "Error! Did not %s lock", verb)
 	}
 	return o.success("Success! Lock "+done+": %s\n", entry.Key)
 }
 
 func (o *putOptions) success(format, key string) error {
-	_, err := fmt.Fprintf(o.f.Streams.Out, format, key)
-	return err
+	return o.change.Printf(format, key)
 }

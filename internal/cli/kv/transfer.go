@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -70,6 +69,7 @@ var exports = cli.View[exported]{
 type importOptions struct {
 	f      *cli.Factory
 	conn   *cli.Conn
+	change *cli.Change
 	prefix string
 }
 
@@ -88,6 +88,7 @@ ctl kv import -prefix copy/ @keys.json`,
 	}
 	cmd.Flags().StringVar(&o.prefix, "prefix", "", "`PREFIX` to put before every key; a / between is added if missing")
 	o.conn = f.ConnectServer(cmd)
+	o.change = f.Change(cmd, o.conn)
 	return cmd
 }
 
@@ -110,11 +111,16 @@ func (o *importOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if ok, err := o.change.Begin("write %d keys", len(pairs)); !ok {
+		return err
+	}
 	for i, p := range pairs {
 		if _, err := client.KV().Put(p, o.conn.Write(cmd.Context())); err != nil {
 			return cli.Failf("Error! Failed writing data for key %s (%d of %d keys imported before it): %w", p.Key, i, len(pairs), err)
 		}
-		fmt.Fprintf(o.f.Streams.Out, "Imported: %s\n", p.Key)
+		if err := o.change.Printf("Imported: %s", p.Key); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -2,15 +2,17 @@ package members
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/spf13/cobra"
 )
 
 type joinOptions struct {
-	f    *cli.Factory
-	conn *cli.Conn
-	wan  bool
+	f      *cli.Factory
+	conn   *cli.Conn
+	change *cli.Change
+	wan    bool
 }
 
 // NewJoinCommand returns `ctl join`.
@@ -27,6 +29,7 @@ ctl join -wan dc2-server1.example.com`,
 	}
 	cmd.Flags().BoolVar(&o.wan, "wan", false, "join servers of another datacenter (WAN gossip)")
 	o.conn = f.Connect(cmd)
+	o.change = f.Change(cmd, o.conn)
 	return cmd
 }
 
@@ -36,6 +39,9 @@ func (o *joinOptions) run(cmd *cobra.Command, addrs []string) error {
 	}
 	client, err := o.conn.Client()
 	if err != nil {
+		return err
+	}
+	if ok, err := o.change.Begin("join the cluster of %s", strings.Join(addrs, ", ")); !ok {
 		return err
 	}
 	joined := 0
@@ -49,6 +55,5 @@ func (o *joinOptions) run(cmd *cobra.Command, addrs []string) error {
 	if joined == 0 {
 		return cli.Failf("Failed to join any nodes.")
 	}
-	_, err = fmt.Fprintf(o.f.Streams.Out, "Successfully joined cluster by contacting %d nodes.\n", joined)
-	return err
+	return o.change.Printf("Successfully joined cluster by contacting %d nodes.", joined)
 }

@@ -1,8 +1,6 @@
 package members
 
 import (
-	"fmt"
-
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
@@ -10,7 +8,10 @@ import (
 
 // NewLeaveCommand returns `ctl leave`.
 func NewLeaveCommand(f *cli.Factory) *cobra.Command {
-	var conn *cli.Conn
+	var (
+		conn   *cli.Conn
+		change *cli.Change
+	)
 	cmd := &cobra.Command{
 		Use:   "leave [options]",
 		Short: "Take the agent out of the cluster and stop it",
@@ -25,22 +26,26 @@ ctl leave -http-addr http://192.168.17.161:8500`,
 			if err != nil {
 				return err
 			}
+			if ok, err := change.Begin("take the agent out of the cluster and stop it"); !ok {
+				return err
+			}
 			if err := client.Agent().Leave(); err != nil {
 				return cli.Failf("Error leaving: %w", err)
 			}
-			_, err = fmt.Fprintln(f.Streams.Out, "Graceful leave complete")
-			return err
+			return change.Printf("Graceful leave complete")
 		},
 	}
 	conn = f.Connect(cmd)
+	change = f.Change(cmd, conn)
 	return cmd
 }
 
 // NewForceLeaveCommand returns `ctl force-leave`.
 func NewForceLeaveCommand(f *cli.Factory) *cobra.Command {
 	var (
-		conn *cli.Conn
-		opts api.ForceLeaveOpts
+		conn   *cli.Conn
+		change *cli.Change
+		opts   api.ForceLeaveOpts
 	)
 	cmd := &cobra.Command{
 		Use:   "force-leave [options] NODE",
@@ -58,6 +63,9 @@ ctl force-leave server03 -prune`,
 			if err != nil {
 				return err
 			}
+			if ok, err := change.Begin("make member %s count as left", args[0]); !ok {
+				return err
+			}
 			if err := client.Agent().ForceLeaveOptions(args[0], opts, conn.Query(cmd.Context())); err != nil {
 				return cli.Failf("Error force leaving: %w", err)
 			}
@@ -67,5 +75,6 @@ ctl force-leave server03 -prune`,
 	cmd.Flags().BoolVar(&opts.Prune, "prune", false, "also take the member off the list of members")
 	cmd.Flags().BoolVar(&opts.WAN, "wan", false, "only in the WAN pool; NODE is then name.datacenter")
 	conn = f.Connect(cmd)
+	change = f.Change(cmd, conn)
 	return cmd
 }

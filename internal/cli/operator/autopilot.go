@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
@@ -89,8 +90,8 @@ func duration(d *api.ReadableDuration) time.Duration {
 }
 
 type setConfigOptions struct {
-	f    *cli.Factory
-	conn *cli.Conn
+	conn   *cli.Conn
+	change *cli.Change
 
 	cleanup       bool
 	lastContact   time.Duration
@@ -103,7 +104,7 @@ type setConfigOptions struct {
 }
 
 func newSetConfig(f *cli.Factory) *cobra.Command {
-	o := &setConfigOptions{f: f}
+	o := &setConfigOptions{}
 	cmd := &cobra.Command{
 		Use:   "set-config [options]",
 		Short: "Change the autopilot configuration",
@@ -124,12 +125,16 @@ ctl operator autopilot set-config -min-quorum=3 -last-contact-threshold=500ms`,
 	flags.BoolVar(&o.noMigration, "disable-upgrade-migration", false, "sent as it is; has no effect")
 	flags.StringVar(&o.versionTag, "upgrade-version-tag", "", "sent as it is; `TAG` has no effect")
 	o.conn = f.ConnectServer(cmd)
+	o.change = f.Change(cmd, o.conn)
 	return cmd
 }
 
 func (o *setConfigOptions) run(cmd *cobra.Command) error {
 	client, err := o.conn.Client()
 	if err != nil {
+		return err
+	}
+	if ok, err := o.change.Begin("change the autopilot configuration"); !ok {
 		return err
 	}
 	// What is read must be what a check-and-set can be based on.
@@ -139,20 +144,19 @@ func (o *setConfigOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return cli.Failf("Error querying Autopilot configuration: %w", err)
 	}
-	o.change(cmd, conf)
+	o.apply(cmd, conf)
 	ok, err := client.Operator().AutopilotCASConfiguration(conf, o.conn.Write(cmd.Context()))
 	if err != nil {
 		return cli.Failf("Error setting Autopilot configuration: %w", err)
 	}
 	if !ok {
-		return cli.Failf("Configuration could not be atomically updated, please try again")
+		return cli.Fail(failure.Conflict, "Configuration could not be atomically updated, please try again")
 	}
-	_, err = fmt.Fprintln(o.f.Streams.Out, "Configuration updated!")
-	return err
+	return o.change.Printf("Configuration updated!")
 }
 
-// change puts the options that were given into conf.
-func (o *setConfigOptions) change(cmd *cobra.Command, conf *api.AutopilotConfiguration) {
+// apply puts the options that were given into conf.
+func (o *setConfigOptions) apply(cmd *cobra.Command, conf *api.AutopilotConfiguration) {
 	for name, set := range map[string]func(){
 		"cleanup-dead-servers":      func() { conf.CleanupDeadServers = o.cleanup },
 		"last-contact-threshold":    func() { conf.LastContactThreshold = api.NewReadableDuration(o.lastContact) },

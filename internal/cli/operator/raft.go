@@ -96,6 +96,7 @@ var peers = cli.View[peer]{
 func newRemovePeer(f *cli.Factory) *cobra.Command {
 	var (
 		conn        *cli.Conn
+		change      *cli.Change
 		id, address string
 	)
 	cmd := &cobra.Command{
@@ -119,23 +120,27 @@ ctl operator raft remove-peer -address 192.168.17.161:8300`,
 			if address != "" {
 				remove, what, which = client.Operator().RaftRemovePeerByAddress, "address", address
 			}
+			if ok, err := change.Begin("take the server with %s %s out of the Raft configuration", what, which); !ok {
+				return err
+			}
 			if err := remove(which, conn.Write(cmd.Context())); err != nil {
 				return cli.Failf("Error removing peer: %w", err)
 			}
-			_, err = fmt.Fprintf(f.Streams.Out, "Removed peer with %s %q\n", what, which)
-			return err
+			return change.Printf("Removed peer with %s %q", what, which)
 		},
 	}
 	cmd.Flags().StringVar(&id, "id", "", "`ID` of the server")
 	cmd.Flags().StringVar(&address, "address", "", "`ADDRESS` of the server, as host:port")
 	conn = f.ConnectServer(cmd)
+	change = f.Change(cmd, conn)
 	return cmd
 }
 
 func newTransferLeader(f *cli.Factory) *cobra.Command {
 	var (
-		conn *cli.Conn
-		id   string
+		conn   *cli.Conn
+		change *cli.Change
+		id     string
 	)
 	cmd := &cobra.Command{
 		Use:   "transfer-leader [options]",
@@ -150,6 +155,13 @@ ctl operator raft transfer-leader -id 8b1d9a3e-0a57-4f10-9ccd-c2dcdd3e9e6a`,
 			if err != nil {
 				return err
 			}
+			to := "another server"
+			if id != "" {
+				to = "server " + id
+			}
+			if ok, err := change.Begin("hand leadership to %s", to); !ok {
+				return err
+			}
 			answer, err := client.Operator().RaftLeaderTransfer(id, conn.Query(cmd.Context()))
 			if err != nil {
 				return cli.Failf("Error transferring leadership: %w", err)
@@ -157,11 +169,11 @@ ctl operator raft transfer-leader -id 8b1d9a3e-0a57-4f10-9ccd-c2dcdd3e9e6a`,
 			if !answer.Success {
 				return cli.Failf("Error transferring leadership: the servers did not carry it out")
 			}
-			_, err = fmt.Fprintln(f.Streams.Out, "Success")
-			return err
+			return change.Printf("Success")
 		},
 	}
 	cmd.Flags().StringVar(&id, "id", "", "`ID` of the server that shall lead")
 	conn = f.ConnectServer(cmd)
+	change = f.Change(cmd, conn)
 	return cmd
 }

@@ -3,15 +3,16 @@
 package reload
 
 import (
-	"fmt"
-
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/spf13/cobra"
 )
 
 // NewCommand returns `ctl reload`.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	var conn *cli.Conn
+	var (
+		conn   *cli.Conn
+		change *cli.Change
+	)
 	cmd := &cobra.Command{
 		Use:   "reload [options]",
 		Short: "Make the agent read its configuration again",
@@ -25,13 +26,16 @@ signal SIGHUP does the same.`,
 			if err != nil {
 				return err
 			}
+			if ok, err := change.Begin("make the agent read its configuration again"); !ok {
+				return err
+			}
 			if err := client.Agent().Reload(); err != nil {
 				return cli.Failf("Error reloading: %w", err)
 			}
-			_, err = fmt.Fprintln(f.Streams.Out, "Configuration reload triggered")
-			return err
+			return change.Printf("Configuration reload triggered")
 		},
 	}
 	conn = f.Connect(cmd)
+	change = f.Change(cmd, conn)
 	return cmd
 }

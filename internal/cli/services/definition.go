@@ -26,6 +26,18 @@ func (d *definition) key() string {
 	return d.Name
 }
 
+// services names what list holds, for people.
+func services(list []*definition) string {
+	names := make([]string, len(list))
+	for i, d := range list {
+		names[i] = d.key()
+	}
+	if len(names) == 1 {
+		return "service " + names[0]
+	}
+	return "services " + strings.Join(names, ", ")
+}
+
 // definitions reads the services of files, in order.
 func definitions(f *cli.Factory, paths []string) ([]*definition, error) {
 	var list []*definition

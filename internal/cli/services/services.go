@@ -7,7 +7,6 @@ package services
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/spf13/cobra"
@@ -21,8 +20,9 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 }
 
 type registerOptions struct {
-	f    *cli.Factory
-	conn *cli.Conn
+	f      *cli.Factory
+	conn   *cli.Conn
+	change *cli.Change
 
 	id, name, kind, address, socket string
 	port                            int
@@ -52,6 +52,7 @@ ctl services register web.json db.hcl`,
 	flags.StringArrayVar(&o.meta, "meta", nil, "metadata `KEY=VALUE`; may be repeated")
 	flags.StringArrayVar(&o.tagged, "tagged-address", nil, "further address `NAME=IP:PORT`; may be repeated")
 	o.conn = f.Connect(cmd)
+	o.change = f.Change(cmd, o.conn)
 	return cmd
 }
 
@@ -70,20 +71,26 @@ func (o *registerOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if ok, err := o.change.Begin("register %s", services(list)); !ok {
+		return err
+	}
 	for _, d := range list {
 		_, err := client.Raw().Write("/v1/agent/service/register", json.RawMessage(d.json), nil, o.conn.Write(cmd.Context()))
 		if err != nil {
 			return cli.Failf("Error registering service %q: %w", d.Name, err)
 		}
-		fmt.Fprintf(o.f.Streams.Out, "Registered service: %s\n", d.Name)
+		if err := o.change.Printf("Registered service: %s", d.Name); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 func newDeregister(f *cli.Factory) *cobra.Command {
 	var (
-		conn *cli.Conn
-		id   string
+		conn   *cli.Conn
+		change *cli.Change
+		id     string
 	)
 	cmd := &cobra.Command{
 		Use:   "deregister [options] [FILE...]",
@@ -108,16 +115,22 @@ ctl services deregister web.json`,
 			if err != nil {
 				return err
 			}
+			if ok, err := change.Begin("deregister %s", services(list)); !ok {
+				return err
+			}
 			for _, d := range list {
 				if err := client.Agent().ServiceDeregisterOpts(d.key(), conn.Query(cmd.Context())); err != nil {
 					return cli.Failf("Error deregistering service %q: %w", d.key(), err)
 				}
-				fmt.Fprintf(f.Streams.Out, "Deregistered service: %s\n", d.key())
+				if err := change.Printf("Deregistered service: %s", d.key()); err != nil {
+					return err
+				}
 			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&id, "id", "", "`ID` of the service")
 	conn = f.Connect(cmd)
+	change = f.Change(cmd, conn)
 	return cmd
 }

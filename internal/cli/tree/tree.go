@@ -3,12 +3,14 @@
 package tree
 
 import (
-	"context"
+	stdcontext "context"
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/cli/catalog"
 	"github.com/ctl-sh/ctl/internal/cli/completion"
+	"github.com/ctl-sh/ctl/internal/cli/config"
 	"github.com/ctl-sh/ctl/internal/cli/connect"
+	"github.com/ctl-sh/ctl/internal/cli/context"
 	"github.com/ctl-sh/ctl/internal/cli/info"
 	"github.com/ctl-sh/ctl/internal/cli/keygen"
 	"github.com/ctl-sh/ctl/internal/cli/kv"
@@ -32,6 +34,8 @@ know which services run where and how healthy they are.`,
 		catalog.NewCommand(f),
 		completion.NewCommand(f),
 		connect.NewCommand(f),
+		config.NewCommand(f),
+		context.NewCommand(f),
 		members.NewForceLeaveCommand(f),
 		info.NewCommand(f),
 		members.NewJoinCommand(f),
@@ -59,6 +63,6 @@ ctl services register -name web -port 8080`
 
 // Main runs the command line args, without the program's name, and returns the
 // exit code.
-func Main(ctx context.Context, f *cli.Factory, args []string) int {
+func Main(ctx stdcontext.Context, f *cli.Factory, args []string) int {
 	return f.Run(ctx, New(f), args)
 }

@@ -60,11 +60,23 @@ ctl completion bash
 ctl completion fish
 ctl completion powershell
 ctl completion zsh
+ctl config
+ctl config explain
 ctl connect
 ctl connect ca
 ctl connect ca get-config
 ctl connect ca rotate
 ctl connect ca set-config
+ctl context
+ctl context add
+ctl context import
+ctl context list
+ctl context previous
+ctl context remove
+ctl context rename
+ctl context show
+ctl context use
+ctl context validate
 ctl force-leave
 ctl help
 ctl info
@@ -241,26 +253,52 @@ func TestFreeTails(t *testing.T) {
 	}
 }
 
-// TestEveryListingHasJSON names the commands that print results but have no
-// --format, so that a new one is decided about.
-func TestEveryListingHasJSON(t *testing.T) {
-	var without []string
+// TestEveryCommandIsReadOrChange holds every command to one of three sorts:
+// it shows something, and has --format; it changes something in a cluster, and
+// has --dry-run and --yes; or it is named here.
+func TestEveryCommandIsReadOrChange(t *testing.T) {
+	var neither []string
 	for _, c := range commands(newTree()) {
-		if c.HasSubCommands() || c.Flags().Lookup("format") != nil {
+		if c.HasSubCommands() {
 			continue
 		}
-		without = append(without, strings.TrimPrefix(c.CommandPath(), "ctl "))
+		name := strings.TrimPrefix(c.CommandPath(), "ctl ")
+		format := c.Flags().Lookup("format") != nil
+		if changes := c.Flags().Lookup("dry-run") != nil && c.Flags().Lookup("yes") != nil; changes != cli.Changes(c) || (changes && !format) {
+			t.Errorf("%s: changes something: %v, has --dry-run and --yes: %v, has --format: %v", name, cli.Changes(c), changes, format)
+		}
+		if !format {
+			neither = append(neither, name)
+		}
 	}
-	slices.Sort(without)
+	slices.Sort(neither)
 	want := []string{
 		"agent", "completion bash", "completion fish", "completion powershell", "completion zsh",
-		"connect ca get-config", "connect ca rotate", "connect ca set-config", "force-leave", "help", "join",
-		"keygen", "kv delete", "kv import", "kv put", "leave", "monitor", "operator autopilot set-config",
-		"operator raft remove-peer", "operator raft transfer-leader", "reload", "services deregister", "services register",
-		"tls ca create", "tls cert create",
+		"context add", "context import", "context previous", "context remove", "context rename", "context use",
+		"help", "keygen", "monitor", "tls ca create", "tls cert create",
 	}
-	if d := cmp.Diff(without, want); d != "" {
+	if d := cmp.Diff(neither, want); d != "" {
 		t.Errorf("commands without --format (- got, + want):\n%s", d)
+	}
+}
+
+// TestReads names the commands that show something and change nothing. A new
+// command that changes something must not be among them: it calls
+// Factory.Change.
+func TestReads(t *testing.T) {
+	var reads []string
+	for _, c := range commands(newTree()) {
+		if !c.HasSubCommands() && c.Flags().Lookup("format") != nil && !cli.Changes(c) {
+			reads = append(reads, strings.TrimPrefix(c.CommandPath(), "ctl "))
+		}
+	}
+	slices.Sort(reads)
+	want := []string{
+		"catalog datacenters", "catalog nodes", "config explain", "connect ca get-config", "context list", "context show", "context validate", "info", "kv export", "kv get",
+		"members", "operator autopilot get-config", "operator autopilot state", "operator raft list-peers", "tls inspect", "validate", "version",
+	}
+	if d := cmp.Diff(reads, want); d != "" {
+		t.Errorf("commands that only read (- got, + want):\n%s", d)
 	}
 }
 

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"net/http"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/spf13/pflag"
+)
+
+// Endpoint is one agent of a Target.
+type Endpoint struct {
+	// Address is what the operator wrote, with a scheme.
+	Address string
+	// URL is where requests go; of a unix socket it is http://localhost.
+	URL string
+	// HTTP sends requests to this agent alone, with the token. It refuses
+	// what changes something where the context is read-only.
+	HTTP *http.Client
+}
+
+// Target is a cluster as flags, environment and context describe it, for
+// programs inside this one that do more than a command's few requests.
+type Target struct {
+	// Context is the context in use; empty for none.
+	Context string
+	// AddressFrom and TokenFrom say where they were taken from, for people;
+	// TokenFrom is empty without a token.
+	AddressFrom, TokenFrom string
+	// Endpoints are the agents in the order to try them. Never empty.
+	Endpoints []Endpoint
+	// Client asks the agents through the official client, and fails over
+	// among them by itself.
+	Client *api.Client
+	// Datacenter to ask; empty is the agent's own. Stale allows any server
+	// to answer.
+	Datacenter string
+	Stale      bool
+	// ReadOnly says why nothing may be changed; empty where it may.
+	ReadOnly string
+	// Protected says that a change wants the context's name typed first.
+	Protected bool
+	// Color marks the context; empty for none. See contextfile.Colors.
+	Color string
+}
+
+// Target resolves the settings of the command. It connects to nothing, but
+// reads files and runs a token command. The error is ready to be shown.
+func (c *Conn) Target() (*Target, error) {
+	client, err := c.Client()
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{
+		AddressFrom: c.values.source("http-addr"),
+		TokenFrom:   c.tokenSource,
+		Client:      client,
+		Datacenter:  c.options.Datacenter,
+		Stale:       c.options.AllowStale,
+	}
+	if context := c.context(); context != nil {
+		t.Context, t.Protected, t.Color = c.values.context.name, context.Protected, context.Color
+	}
+	refusal := c.refusal()
+	if refusal != nil {
+		t.ReadOnly = refusal.Error()
+	}
+	token := c.http.Transport.(*roundTripper).token
+	for _, one := range c.agents.list {
+		alone := &agents{list: []agent{one}}
+		t.Endpoints = append(t.Endpoints, Endpoint{
+			Address: one.address, URL: one.base.String(),
+			HTTP: &http.Client{Transport: &roundTripper{agents: alone, token: token, refuse: refusal}},
+		})
+	}
+	return t, nil
+}
+
+// Target resolves the context name, as a command with --context and no other
+// flag would.
+func (f *Factory) Target(name string) (*Target, error) {
+	c := &Conn{f: f, flags: pflag.NewFlagSet("", pflag.ContinueOnError)}
+	c.flags.String(contextFlag, name, "")
+	return c.Target()
+}
