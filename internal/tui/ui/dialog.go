@@ -18,10 +18,10 @@ type Dialog interface {
 	// Key takes a key by its name and the text it types, and reports whether
 	// the dialog is done.
 	Key(key, text string) (a Answer, done bool)
-	// View draws the inside in at most width cells; the frame around it is
-	// drawn by Box. cursorX and cursorY say where text is being typed, -1 for
-	// nowhere.
-	View(th *Theme, width int) (lines []string, cursorX, cursorY int)
+	// View draws the inside in at most width cells and height lines; the
+	// frame around it is drawn by Box. cursorX and cursorY say where text is
+	// being typed, -1 for nowhere.
+	View(th *Theme, width, height int) (lines []string, cursorX, cursorY int)
 	// Title is written into the frame.
 	Title() string
 	// Plain is the dialog as text for those who read line by line.
@@ -99,39 +99,87 @@ func (c *Confirm) facts() (labels, texts []string) {
 	return labels, texts
 }
 
-// View implements Dialog.
-func (c *Confirm) View(th *Theme, width int) (lines []string, x, y int) {
-	labels, texts := c.facts()
-	const label = 8
-	for i := range texts {
-		for k, l := range Wrap(texts[i], max(10, width-label-1)) {
-			name := labels[i]
-			if k > 0 {
-				name = ""
+// View implements Dialog. On a small screen the command goes first, then all but
+// the beginning of the effect and of a long list; the object, the cluster and
+// the question stay.
+func (c *Confirm) View(th *Theme, width, height int) (lines []string, x, y int) {
+	question, x, y := c.question(th, width)
+	room := height - len(question)
+	blocks := c.blocks(th, width)
+	order := []string{"command", "effect", "object", "cluster"}
+	for _, name := range order {
+		for i := range blocks {
+			if b := &blocks[i]; b.label == name {
+				least := 1
+				if name == "command" {
+					least = 0
+				}
+				for total(blocks) > room && len(b.lines) > least {
+					b.lines = b.lines[:len(b.lines)-1]
+				}
 			}
-			style := Style("")
-			if labels[i] == "object" {
-				style = th.Strong
-			}
-			lines = append(lines, th.Faint.Render(Pad(name, label, ""))+" "+style.Render(Cut(l, width-label-1, "")))
 		}
 	}
-	lines = append(lines, "")
+	for _, b := range blocks {
+		lines = append(lines, b.lines...)
+	}
+	if len(lines) < room {
+		lines = append(lines, "")
+	}
+	if y >= 0 {
+		y += len(lines)
+	}
+	return append(lines, question...), x, y
+}
+
+type block struct {
+	label string
+	lines []string
+}
+
+func total(blocks []block) int {
+	n := 0
+	for _, b := range blocks {
+		n += len(b.lines)
+	}
+	return n
+}
+
+// blocks are the facts as lines, those of one label together.
+func (c *Confirm) blocks(th *Theme, width int) []block {
+	const label = 8
+	var out []block
+	labels, texts := c.facts()
+	for i := range texts {
+		if labels[i] != "" {
+			out = append(out, block{label: labels[i]})
+		}
+		b := &out[len(out)-1]
+		for _, l := range Wrap(texts[i], max(10, width-label-1)) {
+			name, style := "", Style("")
+			if len(b.lines) == 0 {
+				name = b.label
+			}
+			if b.label == "object" {
+				style = th.Strong
+			}
+			b.lines = append(b.lines, th.Faint.Render(Pad(name, label, ""))+" "+style.Render(Cut(l, width-label-1, "")))
+		}
+	}
+	return out
+}
+
+// question is what is asked, and where the answer is typed.
+func (c *Confirm) question(th *Theme, width int) (lines []string, x, y int) {
 	if c.Require != "" {
-		lines = append(lines, Cut("Type "+c.Require+" and enter to go on; esc is no:", width, th.Glyphs.Ellipsis))
+		ask := Wrap("Type "+Clean(c.Require)+" and enter to go on; esc is no:", width)
 		text, at := c.input.View(max(2, width-2))
-		lines = append(lines, "> "+text)
-		return lines, at + 2, len(lines) - 1
+		return append(ask, "> "+text), at + 2, len(ask)
 	}
-	no, yes := th.Selected.Render(" No "), " Yes (y) "
 	if c.yes {
-		no, yes = " No (n) ", th.Selected.Render(" Yes ")
+		return []string{"   No (n)   " + th.Glyphs.Select + th.Selected.Render(" Yes ")}, -1, -1
 	}
-	mark := th.Glyphs.Select
-	if c.yes {
-		return append(lines, "  "+no+"  "+mark+yes), -1, -1
-	}
-	return append(lines, mark+no+"   "+yes), -1, -1
+	return []string{th.Glyphs.Select + th.Selected.Render(" No ") + "     Yes (y) "}, -1, -1
 }
 
 // Plain implements Dialog.
@@ -191,13 +239,11 @@ func (c *Choose) key(i int) string {
 }
 
 // View implements Dialog.
-func (c *Choose) View(th *Theme, width int) (lines []string, x, y int) {
+func (c *Choose) View(th *Theme, width, height int) (lines []string, x, y int) {
 	for _, t := range c.Text {
 		lines = append(lines, Wrap(t, width)...)
 	}
-	if len(c.Text) > 0 {
-		lines = append(lines, "")
-	}
+	lines = lines[:min(len(lines), max(0, height-len(c.Options)))]
 	for i, o := range c.Options {
 		text := Pad(c.key(i)+"  "+Clean(o), width-2, th.Glyphs.Ellipsis)
 		if i == c.at {
@@ -254,11 +300,12 @@ func (a *Ask) Key(key, text string) (Answer, bool) {
 func (a *Ask) Paste(text string) { a.Input.Insert(text) }
 
 // View implements Dialog.
-func (a *Ask) View(th *Theme, width int) (lines []string, x, y int) {
+func (a *Ask) View(th *Theme, width, height int) (lines []string, x, y int) {
 	lines = Wrap(a.Hint, width)
 	if a.Hint == "" {
 		lines = nil
 	}
+	lines = lines[:min(len(lines), max(0, height-2))]
 	text, at := a.Input.View(max(2, width-2))
 	lines = append(lines, "> "+text)
 	y = len(lines) - 1

@@ -5,7 +5,9 @@ import "strings"
 // HelpLines draws what the keys do, in as many columns as fit into width cells.
 // Actions for which hide is true are left out.
 func HelpLines(th *Theme, k *KeyMap, width int, hide func(Binding) bool) []string {
-	const column = 44
+	const least = 52
+	columns := max(1, width/least)
+	column := width / columns
 	var cells []string
 	for i, b := range k.bindings {
 		if len(b.Keys) == 0 || hide != nil && hide(b) {
@@ -18,9 +20,8 @@ func HelpLines(th *Theme, k *KeyMap, width int, hide func(Binding) bool) []strin
 			cells = append(cells, th.Title.Render(b.Group))
 		}
 		keys := strings.Join(b.Keys, " ")
-		cells = append(cells, th.Key.Render(Pad(keys, 13, ""))+" "+Cut(b.Help, min(column, width)-15, th.Glyphs.Ellipsis))
+		cells = append(cells, th.Key.Render(Pad(keys, 13, ""))+" "+Cut(b.Help, column-15, th.Glyphs.Ellipsis))
 	}
-	columns := max(1, width/column)
 	rows := (len(cells) + columns - 1) / columns
 	lines := make([]string, rows)
 	for r := range rows {

@@ -42,6 +42,7 @@ const (
 	Mark      Action = "mark"
 	Pause     Action = "pause"
 	Follow    Action = "follow"
+	LogLevel  Action = "log-level"
 	Delete    Action = "delete"
 	Maintain  Action = "maintenance"
 	Transfer  Action = "transfer-leader"
@@ -125,6 +126,7 @@ func DefaultKeys() *KeyMap {
 		{ShowJSON, []string{"J"}, "as JSON", groupSee, false},
 		{Pause, []string{"p"}, "hold the screen still, or go on", groupSee, false},
 		{Follow, []string{"f"}, "follow the newest line", groupSee, false},
+		{LogLevel, []string{"L"}, "another level of the log", groupSee, false},
 
 		{CopyValue, []string{"c"}, "copy the value", groupAct, false},
 		{CopyCtl, []string{"C"}, "copy the ctl command that does or shows this", groupAct, false},

@@ -27,6 +27,8 @@ type Column[T any] struct {
 	Right bool
 	// Wide columns show only in wide mode.
 	Wide bool
+	// Elastic columns take what room is left, up to what they need.
+	Elastic bool
 	// Drop is when the column gives way on a narrow screen: the greatest
 	// first. Zero never.
 	Drop int
@@ -358,7 +360,11 @@ func (t *Table[T]) measure(first, last int) []Cell {
 	n := len(t.columns)
 	cells := make([]Cell, max(0, last-first)*n)
 	for c := range t.columns {
-		t.widths[c] = max(t.widths[c], Width(t.columns[c].Title)+2)
+		w := Width(t.columns[c].Title)
+		if c == t.sortBy {
+			w += 2
+		}
+		t.widths[c] = max(t.widths[c], w)
 	}
 	for i := first; i < last; i++ {
 		r := t.at(i)
@@ -387,6 +393,8 @@ const (
 	gutter = 2 // for the sign of the selection, and a blank
 	gap    = 2 // between columns
 	narrow = 8 // no column is squeezed below this
+	// elastic is what an elastic column must have at least, if it needs it.
+	elastic = 12
 )
 
 // layout decides which columns are drawn where, and how wide.
@@ -397,8 +405,12 @@ func (t *Table[T]) layout(width int) {
 		if t.columns[c].Wide && !t.wide || c > 0 && c <= t.shift {
 			continue
 		}
-		t.places = append(t.places, place{col: c, w: t.widths[c]})
-		total += t.widths[c] + gap
+		w := t.widths[c]
+		if t.columns[c].Elastic {
+			w = min(w, elastic)
+		}
+		t.places = append(t.places, place{col: c, w: w})
+		total += w + gap
 	}
 	total -= gap
 	for total > width {
@@ -426,6 +438,12 @@ func (t *Table[T]) layout(width int) {
 		}
 		t.places[widest].w--
 		total--
+	}
+	for i, p := range t.places {
+		if more := min(width-total, t.widths[p.col]-p.w); t.columns[p.col].Elastic && more > 0 {
+			t.places[i].w += more
+			total += more
+		}
 	}
 	x := gutter
 	for i := range t.places {
@@ -459,11 +477,11 @@ func (t *Table[T]) header(b *strings.Builder, th *Theme, width int) {
 // line draws row i. Every piece is styled for itself: a reset inside would end
 // the style of the whole line.
 func (t *Table[T]) line(b *strings.Builder, th *Theme, i int, cells []Cell, width int) {
-	var base Style
+	base := th.Text
 	lead := "  "
 	marked := t.marks[t.idAt(i)]
 	if marked {
-		base, lead = th.Marked, " "+th.Glyphs.Mark
+		base, lead = base.And(th.Marked), " "+th.Glyphs.Mark
 	}
 	if t.cur.shown && t.cur.at == i {
 		base = base.And(th.Selected)
@@ -487,7 +505,7 @@ func (t *Table[T]) line(b *strings.Builder, th *Theme, i int, cells []Cell, widt
 		b.WriteString(th.Level(cell.Level).And(base).Render(text.String()))
 		end += p.w
 	}
-	if base != "" && end < width {
+	if base != th.Text && end < width {
 		b.WriteString(base.Render(Blank(width - end)))
 	}
 }
@@ -507,3 +525,15 @@ func (t *Table[T]) Export() (titles []string, rows [][]string) {
 	}
 	return titles, rows
 }
+
+// Rows returns the shown rows in the order shown. The slice is the caller's.
+func (t *Table[T]) Rows() []*T {
+	out := make([]*T, t.Len())
+	for i := range out {
+		out[i] = t.at(i)
+	}
+	return out
+}
+
+// Pick selects the i-th of the shown rows, from zero.
+func (t *Table[T]) Pick(i int) { t.cur.choose(i, t.Len(), t.idAt) }

@@ -122,11 +122,20 @@ func Wrap(s string, n int) []string {
 	var out []string
 	for line := range strings.SplitSeq(strings.TrimRight(s, "\r\n"), "\n") {
 		line = Clean(strings.ReplaceAll(strings.TrimRight(line, "\r"), "\t", "    "))
-		if Width(line) <= n {
-			out = append(out, line)
-			continue
+		for Width(line) > n {
+			head := Cut(line, n, "")
+			if head == "" {
+				// A letter wider than the line.
+				return append(out, Cut(line, n, ""))
+			}
+			rest := line[len(head):]
+			if i := strings.LastIndexByte(head, ' '); i > 0 && rest[0] != ' ' {
+				head, rest = head[:i], line[i:]
+			}
+			out = append(out, strings.TrimRight(head, " "))
+			line = strings.TrimLeft(rest, " ")
 		}
-		out = append(out, strings.Split(ansi.Wrap(line, n, ""), "\n")...)
+		out = append(out, line)
 	}
 	return out
 }

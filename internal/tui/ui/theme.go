@@ -230,3 +230,14 @@ func (t *Theme) Glyph(l Level) string {
 func (t *Theme) Say(l Level, text string) string {
 	return t.Level(l).Render(t.Glyph(l) + " " + text)
 }
+
+// Faded returns the theme for data that are no longer live: everything steps
+// back, and the selection stays visible. Words beside it say the same.
+func (t *Theme) Faded() *Theme {
+	f := *t
+	f.Text, f.Header, f.Title, f.Strong, f.Crumb, f.Spark = t.Stale, t.Stale, t.Stale, t.Stale, t.Stale, t.Stale
+	for l := range f.levels {
+		f.levels[l] = t.Stale
+	}
+	return &f
+}

@@ -291,7 +291,7 @@ func (t *Tree) Scroll(d int) {
 
 // Click selects the node on line y of what View returned, and reports whether it
 // was selected before.
-func (t *Tree) Click(y int) (again bool) {
+func (t *Tree) Click(_, y int) (again bool) {
 	i := t.cur.top + y - 1
 	if y < 1 || i >= len(t.flat) {
 		return false
@@ -361,7 +361,7 @@ func (t *Tree) line(b *strings.Builder, th *Theme, i, label, columns int) {
 		}
 	}
 	text := Blank(2*l.depth) + sign + Clean(l.Label)
-	style := base
+	style := th.Text.And(base)
 	if l.note {
 		style = th.Level(l.level).And(base)
 	}

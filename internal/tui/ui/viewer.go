@@ -26,6 +26,12 @@ func NewStyledViewer(lines []string) *Viewer {
 	return &Viewer{lines: lines, styled: true}
 }
 
+// SetLines replaces the lines of a styled viewer and keeps the place.
+func (v *Viewer) SetLines(lines []string) {
+	v.lines, v.styled = lines, true
+	v.clamp()
+}
+
 // SetText replaces the text and keeps the place.
 func (v *Viewer) SetText(text string) {
 	if text != v.text {
@@ -104,7 +110,7 @@ func (v *Viewer) Scroll(d int) {
 func (v *Viewer) clamp() { v.top = max(0, min(v.top, len(v.lines)-max(1, v.size))) }
 
 // View draws height lines of at most width cells.
-func (v *Viewer) View(_ *Theme, width, height int) []string {
+func (v *Viewer) View(th *Theme, width, height int) []string {
 	v.fit(width)
 	v.size = height
 	v.clamp()
@@ -114,7 +120,7 @@ func (v *Viewer) View(_ *Theme, width, height int) []string {
 			l = dropCells(l, v.left)
 		}
 		if !v.styled {
-			l = Cut(l, width, "")
+			l = th.Text.Render(Cut(l, width, ""))
 		}
 		out = append(out, l)
 	}
@@ -135,9 +141,4 @@ func dropCells(s string, n int) string {
 		w += Width(c)
 	}
 	return b.String()
-}
-
-// Place says which lines are shown, for the edge of the screen: "12-40 of 300".
-func (v *Viewer) Place() (first, last, total int) {
-	return min(v.top+1, len(v.lines)), min(v.top+v.size, len(v.lines)), len(v.lines)
 }

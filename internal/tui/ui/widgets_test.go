@@ -279,11 +279,20 @@ func TestConfirmIsNoUnlessSaidOtherwise(t *testing.T) {
 func TestDialogsNameWhatIsAtStake(t *testing.T) {
 	d := &Confirm{Verb: "Deregister", Objects: []string{"web-1"}, Cluster: "prod / dc1",
 		Blast: []string{"3 instances, 2 of them passing"}, Command: "ctl services deregister -id=web-1"}
-	lines, _, _ := d.View(NewTheme(Looks{}), 60)
+	lines, _, _ := d.View(NewTheme(Looks{}), 60, 20)
 	box := plain(t, Box(NewTheme(Looks{}), d.Title(), lines, 64), 64)
 	for _, want := range []string{"Deregister?", "web-1", "prod / dc1", "3 instances, 2 of them passing", "ctl services deregister -id=web-1", "▸ No"} {
 		if !strings.Contains(box, want) {
 			t.Errorf("%q is missing:\n%s", want, box)
+		}
+	}
+	small, _, _ := d.View(NewTheme(Looks{}), 36, 5)
+	if len(small) > 5 {
+		t.Errorf("%d lines for 5", len(small))
+	}
+	for _, want := range []string{"web-1", "prod / dc1", "3 instances", "No"} {
+		if got := plain(t, small, 36); !strings.Contains(got, want) {
+			t.Errorf("%q is missing on a small screen:\n%s", want, got)
 		}
 	}
 	many := &Confirm{Verb: "Deregister", Objects: make([]string, 20)}
@@ -340,20 +349,20 @@ func TestSparkline(t *testing.T) {
 
 func TestViewer(t *testing.T) {
 	v := NewViewer("one\ntwo two two\n\tthree\x1b[31m\n", false)
-	got := plain(t, v.View(nil, 8, 2), 8)
+	got := plain(t, v.View(NewTheme(Looks{}), 8, 2), 8)
 	if got != "one\ntwo two" {
 		t.Errorf("got %q", got)
 	}
 	v.Do(Right)
-	if got := plain(t, v.View(nil, 8, 3), 8); !strings.Contains(got, "two") || strings.Contains(got, "\x1b") {
+	if got := plain(t, v.View(NewTheme(Looks{}), 8, 3), 8); !strings.Contains(got, "two") || strings.Contains(got, "\x1b") {
 		t.Errorf("scrolled sideways: %q", got)
 	}
 	w := NewViewer(strings.Repeat("word ", 20), true)
-	if n := len(w.View(nil, 10, 100)); n < 10 {
+	if n := len(w.View(NewTheme(Looks{}), 10, 100)); n < 10 {
 		t.Errorf("wrapped into %d lines", n)
 	}
 	v.SetFilter("three")
-	if got := plain(t, v.View(nil, 80, 5), 80); strings.Contains(got, "one") {
+	if got := plain(t, v.View(NewTheme(Looks{}), 80, 5), 80); strings.Contains(got, "one") {
 		t.Errorf("filtered: %q", got)
 	}
 }
@@ -381,6 +390,29 @@ func TestThemes(t *testing.T) {
 		if l.Plain && strings.Contains(th.Say(Critical, "x"), "31") {
 			t.Errorf("NO_COLOR gets %q", th.Say(Critical, "x"))
 		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		n          int
+		want       []string
+	}{
+		{"at blanks", "one two three", 8, []string{"one two", "three"}},
+		{"not at hyphens", "ctl kv delete -recurse app/", 16, []string{"ctl kv delete", "-recurse app/"}},
+		{"long words are broken", "abcdefghij", 4, []string{"abcd", "efgh", "ij"}},
+		{"its own breaks stay", "a\n\nb", 10, []string{"a", "", "b"}},
+		{"wide letters", "日本語 日本", 6, []string{"日本語", "日本"}},
+		{"letters that do not fit", "日本", 1, []string{""}},
+		{"nothing", "", 5, []string{""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := Wrap(c.text, c.n)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

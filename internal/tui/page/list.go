@@ -1,0 +1,121 @@
+package page
+
+import (
+	"encoding/json"
+
+	"github.com/ctl-sh/ctl/internal/tui/source"
+	"github.com/ctl-sh/ctl/internal/tui/ui"
+)
+
+// list is what pages have in common that show one table of T.
+type list[T any] struct {
+	table    *ui.Table[T]
+	about    content
+	bad      func(*T) bool // what "problems only" leaves
+	problems bool
+	y        int // where the table was drawn
+}
+
+// Grid implements Page.
+func (l *list[T]) Grid() (ui.Grid, int, int) { return l.table, 0, l.y }
+
+// do does what an action means on any list; ok is false where it means nothing.
+func (l *list[T]) do(_ *Env, a ui.Action) (e Effect, ok bool) {
+	if l.table.Do(a) {
+		return Effect{}, true
+	}
+	switch a {
+	case ui.Problems:
+		if l.bad == nil {
+			return Effect{}, false
+		}
+		l.problems = !l.problems
+		if l.problems {
+			l.table.Keep(l.bad)
+		} else {
+			l.table.Keep(nil)
+		}
+		return Effect{}, true
+	case ui.ShowJSON, ui.ShowYAML, ui.Describe:
+		r, ok := l.table.Selected()
+		if !ok {
+			return noSelection(l.table), true
+		}
+		return show(l.table.SelectedID(), r, a), true
+	}
+	return Effect{}, false
+}
+
+// show opens an object as text.
+func show(name string, v any, a ui.Action) Effect {
+	if a == ui.ShowJSON {
+		return Effect{Go: newText(name, "json", asJSON(v))}
+	}
+	return Effect{Go: newText(name, "yaml", YAML(v))}
+}
+
+func asJSON(v any) string {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return "cannot be shown as JSON: " + err.Error()
+	}
+	return string(b)
+}
+
+// view draws the lines above the table, then the table or why it is empty.
+func (l *list[T]) view(env *Env, st source.Status, above []string, width, height int) []string {
+	lines := trim(above, max(0, height-3))
+	if h := hole(env, st, l.about, l.table, l.problems); h != nil {
+		l.y = len(lines)
+		if len(lines) > 0 {
+			lines = append(lines, "")
+		}
+		return trim(append(lines, draw(env.Theme, h, width)...), height)
+	}
+	lines = append(lines, draw(env.Theme, old(env, st), width)...)
+	l.y = len(lines)
+	return append(lines, l.table.View(env.Theme, width, max(0, height-len(lines)))...)
+}
+
+// sheet is the list as plain text.
+func (l *list[T]) sheet(env *Env, st source.Status, facts []string) Sheet {
+	titles, rows := l.table.Export()
+	if n := old(env, st); n != nil {
+		facts = append(facts, words(n))
+	}
+	return Sheet{Facts: facts, Titles: titles, Rows: rows, Note: words(hole(env, st, l.about, l.table, l.problems)),
+		Select: func(i int) { l.table.Pick(i) }}
+}
+
+// shown returns the rows as the table shows them.
+func (l *list[T]) shown() []*T { return l.table.Rows() }
+
+// settled reports whether a section has been answered.
+func settled(all ...source.Status) bool {
+	for _, s := range all {
+		if s.Phase == source.Idle || s.Phase == source.Loading {
+			return false
+		}
+	}
+	return true
+}
+
+// confirm asks before actions that cannot be undone.
+func confirm(env *Env, verb string, objects, blast []string, actions ...source.Action) Effect {
+	command := ""
+	for i, a := range actions {
+		if i > 0 {
+			command += "; "
+		}
+		command += a.Command()
+	}
+	return Effect{
+		Ask: &ui.Confirm{Verb: verb, Objects: objects, Cluster: env.Cluster, Blast: blast, Command: command, Require: env.Require},
+		Then: func(a ui.Answer) Effect {
+			if !a.OK {
+				return say(ui.Info, "Nothing was done.")
+			}
+			return Effect{Act: actions}
+		},
+	}
+}

@@ -1,0 +1,138 @@
+// Package tuitest is a cluster made up for tests of the dashboard: a feed whose
+// state a test sets, and states worth looking at.
+//
+// It is not for the program. A Feed records what is asked of it and answers as
+// it was told to.
+package tuitest
+
+import (
+	"context"
+	"sync"
+
+	"github.com/ctl-sh/ctl/internal/tui/source"
+)
+
+// Feed is a source.Feed whose state is set by the test. It may be used by any
+// number of goroutines.
+type Feed struct {
+	mu        sync.Mutex
+	state     *source.State
+	changed   chan struct{}
+	interests []source.Interest
+	acts      []source.Action
+	retries   int
+	seen      int
+
+	// OnDo answers an act; nil does it and says so.
+	OnDo func(source.Action) (source.Outcome, error)
+	// OnProbe answers a question for DNS; nil answers without records.
+	OnProbe func(source.Question) (source.Answer, error)
+}
+
+var _ source.Feed = (*Feed)(nil)
+
+// NewFeed returns a feed with that state.
+func NewFeed(s *source.State) *Feed {
+	f := &Feed{state: s, changed: make(chan struct{}, 1)}
+	f.changed <- struct{}{}
+	return f
+}
+
+// Set replaces the state and signals that.
+func (f *Feed) Set(s *source.State) {
+	f.mu.Lock()
+	f.state = s
+	f.mu.Unlock()
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Current implements source.Feed.
+func (f *Feed) Current() *source.State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
+// Changed implements source.Feed.
+func (f *Feed) Changed() <-chan struct{} { return f.changed }
+
+// Interest implements source.Feed.
+func (f *Feed) Interest(i source.Interest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.interests = append(f.interests, i)
+}
+
+// Wanted returns the newest interest.
+func (f *Feed) Wanted() source.Interest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.interests) == 0 {
+		return source.Interest{}
+	}
+	return f.interests[len(f.interests)-1]
+}
+
+// Retry implements source.Feed.
+func (f *Feed) Retry() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.retries++
+}
+
+// Retries counts the calls of Retry.
+func (f *Feed) Retries() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.retries
+}
+
+// Seen implements source.Feed.
+func (f *Feed) Seen() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen++
+}
+
+// SetReadOnly implements source.Feed.
+func (f *Feed) SetReadOnly(reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := *f.state
+	s.Connection.ReadOnly, s.Connection.ReadOnlyReason = reason != "", reason
+	s.Connection.Version++
+	f.state = &s
+}
+
+// Do implements source.Feed.
+func (f *Feed) Do(_ context.Context, a source.Action) (source.Outcome, error) {
+	f.mu.Lock()
+	f.acts = append(f.acts, a)
+	on := f.OnDo
+	f.mu.Unlock()
+	if on != nil {
+		return on(a)
+	}
+	return source.Outcome{Action: a, Text: "done: " + a.Describe()}, nil
+}
+
+// Acts returns what was done.
+func (f *Feed) Acts() []source.Action {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]source.Action(nil), f.acts...)
+}
+
+// Probe implements source.Feed.
+func (f *Feed) Probe(_ context.Context, q source.Question) (source.Answer, error) {
+	f.mu.Lock()
+	on := f.OnProbe
+	f.mu.Unlock()
+	if on != nil {
+		return on(q)
+	}
+	return source.Answer{Question: q, Server: "127.0.0.1:8600", Code: "NOERROR"}, nil
+}
