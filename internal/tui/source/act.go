@@ -26,12 +26,16 @@ type MaintainService struct {
 	Reason   string
 }
 
-// DeregisterService removes an instance. At the node's own agent it is taken
-// from the agent, otherwise from the catalog, where a living agent puts it back.
-type DeregisterService struct{ Node, ID string }
+// DeregisterService removes an instance: at its node's own agent, where Local is
+// true, else from the catalog. Do sets Local itself; set it beforehand where the
+// command line is shown.
+type DeregisterService struct {
+	Node, ID string
+	Local    bool
+}
 
 // DeregisterNode removes a node and all on it from the catalog. A living agent
-// puts it back.
+// puts both back.
 type DeregisterNode struct{ Node string }
 
 // PutKey writes a key. Without Unconditional it is a check-and-set: it fails

@@ -129,6 +129,8 @@ type Problem struct {
 	// HTTP is the status, 0 where no answer came.
 	HTTP int
 	At   time.Time
+
+	index uint64 // that of an answer about what is not there
 }
 
 // Error implements error.
