@@ -36,7 +36,7 @@ type single struct {
 	db    *store.DB
 	api   *caapi.API
 	mux   *httpapi.Mux
-	log   bytes.Buffer
+	log   locked
 	mu    sync.Mutex
 	index uint64
 }
@@ -99,7 +99,7 @@ func prepare(t testing.TB, change func(*caapi.API)) *single {
 	s := &single{t: t, db: storetest.Open(t, ca.Module()), index: 10}
 	s.api = &caapi.API{
 		Reader: query.New(query.Config{DB: s.db, Freshness: s}), Applier: s, State: s.db, Authz: authz.Open{}, Datacenter: "dc1",
-		Initial: ca.Given{Settings: ca.DefaultSettings()}, Logger: slog.New(slog.NewTextHandler(&locked{w: &s.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Initial: ca.Given{Settings: ca.DefaultSettings()}, Logger: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if change != nil {
 		change(s.api)
@@ -111,16 +111,22 @@ func prepare(t testing.TB, change func(*caapi.API)) *single {
 	return s
 }
 
-// locked lets goroutines share a writer.
+// locked is a log that goroutines share.
 type locked struct {
 	mu sync.Mutex
-	w  *bytes.Buffer
+	b  bytes.Buffer
 }
 
 func (l *locked) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(b)
+	return l.b.Write(b)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func (s *single) do(method, path, body, token string) *httptest.ResponseRecorder {
