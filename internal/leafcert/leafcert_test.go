@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,6 +44,7 @@ type world struct {
 	mu     sync.Mutex
 	index  uint64
 	away   bool
+	lag    time.Duration  // answers take up to this long; set before the store runs
 	signed map[string]int // by token
 }
 
@@ -65,6 +70,9 @@ func (w *world) Do(ctx context.Context, method, path string, q url.Values, body 
 		w.signed[q.Get("token")]++
 	}
 	w.mu.Unlock()
+	if w.lag > 0 {
+		time.Sleep(rand.N(w.lag))
+	}
 	if away {
 		return http.StatusInternalServerError, nil, []byte("No known Consul servers"), nil
 	}
@@ -124,7 +132,7 @@ func (o only) Allow(authz.Resource, string, authz.Access) bool       { return o.
 func (o only) AllowPrefix(authz.Resource, string, authz.Access) bool { return o.token != "bad" }
 
 // inBubble runs test with a world whose leader and agent run.
-func inBubble(t *testing.T, change func(*caapi.API, *leafcert.Config), test func(t *testing.T, w *world)) {
+func inBubble(t *testing.T, change func(*world, *leafcert.Config), test func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, db: storetest.Open(t, ca.Module()), index: 10, signed: map[string]int{}, log: &buffer{}}
 		log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -134,7 +142,7 @@ func inBubble(t *testing.T, change func(*caapi.API, *leafcert.Config), test func
 		}
 		c := leafcert.Config{Requester: w, Datacenter: "dc1", Logger: log, Nodes: func() int { return 4 }}
 		if change != nil {
-			change(w.api, &c)
+			change(w, &c)
 		}
 		w.store = leafcert.New(c)
 		var err error
@@ -316,6 +324,135 @@ func TestRotationWakesWhoWaits(t *testing.T) {
 	})
 }
 
+// peer is a program that follows what its agent tells it.
+type peer struct {
+	mu    sync.Mutex
+	roots *x509.CertPool
+	leaf  *tls.Certificate
+}
+
+// follow keeps what the program knows current until ctx ends.
+func (p *peer) follow(ctx context.Context, t *testing.T, s *leafcert.Store, service string) (done func()) {
+	var both sync.WaitGroup
+	both.Go(func() {
+		for index := uint64(0); ctx.Err() == nil; {
+			r, _, err := s.Roots(ctx, index, time.Minute)
+			if err != nil {
+				continue
+			}
+			var list struct{ Roots []struct{ RootCert string } }
+			if err := json.Unmarshal(r.JSON, &list); err != nil {
+				t.Error(err)
+			}
+			pool := x509.NewCertPool()
+			for _, r := range list.Roots {
+				pool.AppendCertsFromPEM([]byte(r.RootCert))
+			}
+			p.mu.Lock()
+			p.roots, index = pool, r.Index
+			p.mu.Unlock()
+		}
+	})
+	both.Go(func() {
+		for index := uint64(0); ctx.Err() == nil; {
+			l, _, err := s.Leaf(ctx, "", service, index, time.Minute)
+			if err != nil {
+				continue
+			}
+			cert, err := tls.X509KeyPair([]byte(l.CertPEM), []byte(l.PrivateKeyPEM))
+			if err != nil {
+				t.Error(err)
+			}
+			p.mu.Lock()
+			p.leaf, index = &cert, l.ModifyIndex
+			p.mu.Unlock()
+		}
+	})
+	return both.Wait
+}
+
+// config is that of a handshake now.
+func (p *peer) config() *tls.Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	roots := p.roots
+	return &tls.Config{
+		Certificates: []tls.Certificate{*p.leaf}, ClientAuth: tls.RequireAnyClientCert, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13,
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+			for _, c := range cs.PeerCertificates[1:] {
+				o.Intermediates.AddCert(c)
+			}
+			_, err := cs.PeerCertificates[0].Verify(o)
+			return err
+		},
+	}
+}
+
+// shake makes one handshake between two programs.
+func shake(one, other *peer) error {
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	served := make(chan error, 1)
+	go func() {
+		err := tls.Server(b, other.config()).Handshake()
+		if err != nil {
+			b.Close()
+		}
+		served <- err
+	}()
+	client := tls.Client(a, one.config())
+	err := client.Handshake()
+	return errors.Join(err, <-served)
+}
+
+// TestNoHandshakeFailsWhileTheRootIsRotated has two agents, both of which learn
+// of everything up to three seconds late, and a program beside each, which
+// connect with each other again and again while the root is rotated five times,
+// twice of them before the last rotation has reached anybody.
+func TestNoHandshakeFailsWhileTheRootIsRotated(t *testing.T) {
+	late := func(w *world, _ *leafcert.Config) { w.lag = 3 * time.Second }
+	inBubble(t, late, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(context.Background())
+		second := leafcert.New(leafcert.Config{Requester: w, Datacenter: "dc1", Nodes: func() int { return 200 }})
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := second.Run(ctx, func() {}); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		var one, other peer
+		doneOne, doneOther := one.follow(ctx, t, w.store, "web"), other.follow(ctx, t, second, "db")
+		time.Sleep(20 * time.Second)
+		handshakes := 0
+		for _, pause := range []time.Duration{time.Minute, 0, 2 * time.Second, 20 * time.Second, time.Minute} {
+			w.rotate()
+			for until := time.Now().Add(pause); time.Now().Before(until); time.Sleep(250 * time.Millisecond) {
+				if err := shake(&one, &other); err != nil {
+					t.Fatalf("after %d handshakes: %v", handshakes, err)
+				}
+				handshakes++
+			}
+		}
+		roots, _, err := w.store.Roots(t.Context(), 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for service, s := range map[string]*leafcert.Store{"web": w.store, "db": second} {
+			if l, _, err := s.Leaf(t.Context(), "", service, 0, 0); err != nil || l.RootID != roots.ActiveID {
+				t.Errorf("%s has not moved to the last root: %v", service, err)
+			}
+		}
+		t.Logf("%d handshakes", handshakes)
+		cancel()
+		doneOne()
+		doneOther()
+		running.Wait()
+	})
+}
+
 func TestServersMayBeAway(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, w *world) {
 		l := w.leaf("web")
@@ -390,7 +527,7 @@ func TestTokensShareNoLeaf(t *testing.T) {
 }
 
 func TestTooManyRequestsAreTriedAgain(t *testing.T) {
-	inBubble(t, func(a *caapi.API, _ *leafcert.Config) { a.Initial.Settings.RequestsPerSecond = 1 }, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world, _ *leafcert.Config) { w.api.Initial.Settings.RequestsPerSecond = 1 }, func(t *testing.T, w *world) {
 		var all sync.WaitGroup
 		for i := range 5 {
 			all.Go(func() {
@@ -401,7 +538,7 @@ func TestTooManyRequestsAreTriedAgain(t *testing.T) {
 		}
 		all.Wait()
 	})
-	inBubble(t, func(a *caapi.API, _ *leafcert.Config) { a.Initial.Settings.RequestsPerSecond = 1e-9 }, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world, _ *leafcert.Config) { w.api.Initial.Settings.RequestsPerSecond = 1e-9 }, func(t *testing.T, w *world) {
 		w.leaf("web")
 		began := time.Now()
 		if _, _, err := w.store.Leaf(t.Context(), "", "db", 0, 0); !failure.Is(err, failure.RateLimited) || time.Since(began) < 5*time.Second {
@@ -411,7 +548,7 @@ func TestTooManyRequestsAreTriedAgain(t *testing.T) {
 }
 
 func TestLeavesAreBounded(t *testing.T) {
-	inBubble(t, func(_ *caapi.API, c *leafcert.Config) { c.MaxLeaves = 2 }, func(t *testing.T, w *world) {
+	inBubble(t, func(_ *world, c *leafcert.Config) { c.MaxLeaves = 2 }, func(t *testing.T, w *world) {
 		a := w.leaf("a")
 		time.Sleep(time.Second)
 		w.leaf("b")
@@ -457,7 +594,7 @@ func TestRootsAreFollowedWhileTheyAreNeeded(t *testing.T) {
 }
 
 func TestDisabledAuthority(t *testing.T) {
-	inBubble(t, func(a *caapi.API, _ *leafcert.Config) { a.Disabled = true }, func(t *testing.T, w *world) {
+	inBubble(t, func(w *world, _ *leafcert.Config) { w.api.Disabled = true }, func(t *testing.T, w *world) {
 		if _, _, err := w.store.Roots(t.Context(), 0, 0); err == nil || !strings.Contains(err.Error(), "Connect must be enabled") {
 			t.Errorf("roots: %v", err)
 		}

@@ -183,32 +183,63 @@ func FuzzParseRequest(f *testing.F) {
 		}
 		f.Add(der)
 	}
-	_, rootKey := mustKey(f, ca.KeyEC, 256)
-	root := mustRoot(f, rootKey)
-	signer, err := issue.NewSigner(root, rootKey)
-	if err != nil {
-		f.Fatal(err)
-	}
+	signer := mustSigner(f, ca.KeyEC, 256)
 	f.Fuzz(func(t *testing.T, der []byte) {
-		r, err := issue.ParseRequest(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
-		if err != nil {
-			return
-		}
-		// Whatever was let through makes a certificate of exactly one identity
-		// that is no authority.
-		leaf, err := signer.Leaf(r, 7, now, ca.DefaultSettings().LeafTTL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cert, err := ca.ParseCertificate(leaf.PEM)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if cert.IsCA || len(cert.URIs) != 1 || cert.URIs[0].String() != r.Identity.String() || len(cert.EmailAddresses) > 0 || len(cert.Subject.Names) > 0 {
-			t.Fatalf("a certificate of %v, CA %v", cert.URIs, cert.IsCA)
-		}
-		if r.Identity.Kind == spiffe.Service && len(cert.DNSNames)+len(cert.IPAddresses) > 0 {
-			t.Fatalf("a service has the names %v %v", cert.DNSNames, cert.IPAddresses)
-		}
+		checkRequest(t, signer, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 	})
+}
+
+// FuzzRequestNames varies the extensions of requests whose signature is right.
+func FuzzRequestNames(f *testing.F) {
+	uri := func(id spiffe.ID) asn1.RawValue { return name(6, id.String()) }
+	for _, names := range [][]asn1.RawValue{
+		{uri(web)}, {uri(agent), name(2, "localhost"), name(7, "\x7f\x00\x00\x01")}, {uri(web), uri(agent)}, {uri(web), name(8, "\x2a\x03")}, {uri(web), name(1, "a@b")},
+	} {
+		f.Add(san(f, names...).Value, []byte{0x30, 0}, []byte{})
+		f.Add(san(f, names...).Value, []byte{0x30, 3, 1, 1, 0xff}, san(f, uri(agent)).Value)
+	}
+	signer, key := mustSigner(f, ca.KeyEC, 256), ecKey(f, elliptic.P256())
+	f.Fuzz(func(t *testing.T, names, constraints, more []byte) {
+		template := &x509.CertificateRequest{ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: names}}}
+		if len(constraints) > 0 {
+			template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Value: constraints})
+		}
+		if len(more) > 0 {
+			template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 18}, Value: more})
+		}
+		der, err := x509.CreateCertificateRequest(rand.Reader, template, key)
+		if err != nil {
+			return // no request can be made of it
+		}
+		checkRequest(t, signer, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+	})
+}
+
+// checkRequest wants that whatever is let through makes a certificate of exactly
+// the one identity, which is no authority and has no further right.
+func checkRequest(t *testing.T, signer *issue.Signer, text []byte) {
+	t.Helper()
+	r, err := issue.ParseRequest(text)
+	if err != nil {
+		return
+	}
+	leaf, err := signer.Leaf(r, 7, now, ca.DefaultSettings().LeafTTL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := ca.ParseCertificate(leaf.PEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert.IsCA || len(cert.URIs) != 1 || cert.URIs[0].String() != r.Identity.String() || len(cert.EmailAddresses) > 0 || len(cert.Subject.Names) > 0 {
+		t.Fatalf("a certificate of %v, CA %v", cert.URIs, cert.IsCA)
+	}
+	if r.Identity.Kind == spiffe.Service && len(cert.DNSNames)+len(cert.IPAddresses) > 0 {
+		t.Fatalf("a service has the names %v %v", cert.DNSNames, cert.IPAddresses)
+	}
+	for _, n := range cert.DNSNames {
+		if strings.ContainsAny(n, "* ") || strings.HasPrefix(strings.ToLower(n), "server.") {
+			t.Fatalf("an agent has the name %q", n)
+		}
+	}
 }
