@@ -33,6 +33,13 @@ func writeHelp(w io.Writer, cmd *cobra.Command) {
 			}
 		}
 		fmt.Fprintf(w, "\nRun `%s COMMAND -h` for the options of a command.\n", cmd.CommandPath())
+		if !cmd.HasParent() {
+			fmt.Fprint(w, "\nTopics:\n")
+			for _, t := range Topics() {
+				fmt.Fprintf(w, "  %-18s  %s\n", t.Name, t.Short)
+			}
+			fmt.Fprintf(w, "\nRun `%s help TOPIC` to read one.\n", cmd.Name())
+		}
 		return
 	}
 	for _, group := range FlagGroups(cmd) {

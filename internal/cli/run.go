@@ -76,24 +76,52 @@ func (f *Factory) Root(name, short, long string, version *cobra.Command, command
 	return root
 }
 
-// helpCommand is `ctl help COMMAND`, the same as `ctl COMMAND -h`.
+// helpCommand is `ctl help COMMAND`, the same as `ctl COMMAND -h`, and `ctl help
+// TOPIC`.
 func (f *Factory) helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND...]",
-		Short: "Show the help of a command",
+		Use:   "help [COMMAND...|TOPIC]",
+		Short: "Show the help of a command or a topic",
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd := root
-			for _, name := range args {
+			for i, name := range args {
 				parent := cmd
+				if t, ok := topic(name); ok && i == 0 {
+					t.Write(f.Streams.Out)
+					return nil
+				}
 				if cmd = argv.Child(parent, name); cmd == nil {
 					return &exitError{ExitUnknownCommand,
-						fmt.Errorf("unknown command %q%s", name, suggestCommand(parent, name)), parent}
+						fmt.Errorf("unknown command or topic %q%s", name, suggestHelp(parent, name)), parent}
 				}
 			}
 			writeHelp(f.Streams.Out, cmd)
 			return nil
 		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return completeHelp(root, args), cobra.ShellCompDirectiveNoFileComp
+		},
 	}
+}
+
+// completeHelp offers what `ctl help args` can be continued with.
+func completeHelp(root *cobra.Command, args []string) []cobra.Completion {
+	parent, rest := argv.Descend(root, args)
+	if len(rest) > 0 {
+		return nil
+	}
+	var names []cobra.Completion
+	for _, c := range parent.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+		}
+	}
+	if parent == root {
+		for _, t := range Topics() {
+			names = append(names, cobra.CompletionWithDesc(t.Name, t.Short))
+		}
+	}
+	return names
 }
 
 // Run runs the command args name below root and returns the exit code. It

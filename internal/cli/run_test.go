@@ -66,7 +66,8 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{Name: "already reported", Args: "demo fail reported", Code: 1},
 		{Name: "help with one dash", Args: "demo say -help", Out: "Say something.\n\nUsage:\n  ctl demo say\n" + globalHelp},
 		{Name: "help command", Args: "help demo say", Out: "Say something.\n\nUsage:\n  ctl demo say\n" + globalHelp},
-		{Name: "help of what is not there", Args: "help demo sya", Code: 127, Err: "unknown command \"sya\"; did you mean ctl demo say?\n"},
+		{Name: "help of what is not there", Args: "help demo sya", Code: 127, Err: "unknown command or topic \"sya\"; did you mean ctl demo say?\n"},
+		{Name: "help of a topic that is nearly right", Args: "help exitcodes", Code: 127, Err: "unknown command or topic \"exitcodes\"; did you mean exit-codes?\n"},
 		{Name: "flag before the command", Args: "-format json demo put -h", Out: putHelp},
 		{Name: "completion with one dash", Args: "__complete demo put -form", Out: "-format\toutput FORMAT: pretty or json\n:4\n"},
 		{Name: "completion of values", Args: "__complete demo put -format j", Out: "pretty\njson\n:4\n"},
@@ -111,6 +112,32 @@ HTTP API Options:
       --stale                   take the answer of any server, even an old one
       --context NAME            NAME of the context to use; see "ctl context"
 ` + globalHelp
+
+// TestTopics checks that every topic can be read and fits.
+func TestTopics(t *testing.T) {
+	for _, topic := range cli.Topics() {
+		t.Run(topic.Name, func(t *testing.T) {
+			got := clitest.Do(t, demo, clitest.Run{Args: []string{"help", topic.Name}})
+			if got.Code != 0 || got.Err != "" || len(got.Out) < 400 {
+				t.Errorf("exit code %d, error %q, %d bytes", got.Code, got.Err, len(got.Out))
+			}
+			for line := range strings.Lines(got.Out) {
+				if len(line) > 80 {
+					t.Errorf("line of %d characters: %s", len(line)-1, line)
+				}
+			}
+			if listing := clitest.Do(t, demo, clitest.Run{Args: []string{"-h"}}); !strings.Contains(listing.Out, "\n  "+topic.Name+" ") {
+				t.Error("help at the top does not name it")
+			}
+		})
+	}
+	environment := clitest.Do(t, demo, clitest.Run{Args: []string{"help", "environment"}}).Out
+	for _, s := range cli.Settings() {
+		if !s.Hidden && !strings.Contains(environment, "CTL_"+s.Env) {
+			t.Errorf("CTL_%s is not among the variables", s.Env)
+		}
+	}
+}
 
 func TestExitCode(t *testing.T) {
 	for _, c := range []struct {

@@ -19,6 +19,18 @@ func suggestCommand(parent *cobra.Command, name string) string {
 	return didYouMean(near)
 }
 
+// suggestHelp is suggestCommand that knows topics, too.
+func suggestHelp(parent *cobra.Command, name string) string {
+	if text := suggestCommand(parent, name); text != "" || parent.HasParent() {
+		return text
+	}
+	var names []string
+	for _, t := range Topics() {
+		names = append(names, t.Name)
+	}
+	return suggestWord(name, names)
+}
+
 // suggestFlag does the same for the flags of cmd. err is the error of pflag.
 func suggestFlag(cmd *cobra.Command, err *pflag.NotExistError) string {
 	name := err.GetSpecifiedName()

@@ -64,8 +64,11 @@ func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 func kindOf(err error) failure.Kind {
 	var unknown *unknownOutcome
 	var unreach *unreachable
+	var given *failure.Error
 	status := statusOf(err)
 	switch {
+	case errors.As(err, &given):
+		return given.Kind
 	case errors.As(err, &unknown):
 		return failure.OutcomeUnknown
 	case errors.As(err, &unreach):

@@ -58,6 +58,7 @@ type nodesOptions struct {
 	f        *cli.Factory
 	conn     *cli.Conn
 	out      *cli.Output
+	watch    *cli.Watch
 	detailed bool
 	filter   string
 	near     string
@@ -86,6 +87,7 @@ ctl catalog nodes -format json`,
 	flags.StringVar(&o.service, "service", "", "only nodes with the service `NAME`")
 	o.out = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
+	o.watch = f.Watch(cmd, o.out, o.conn)
 	return cmd
 }
 
@@ -94,36 +96,39 @@ func (o *nodesOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	query := o.conn.Query(ctx)
-	query.Near, query.Filter = o.near, o.filter
-	if len(o.meta) > 0 {
-		query.NodeMeta = map[string]string{}
-		for _, m := range o.meta {
-			k, v, ok := strings.Cut(m, "=")
-			if !ok || k == "" {
-				return cli.Failf("Error! -node-meta %q is not KEY=VALUE", m)
-			}
-			query.NodeMeta[k] = v
+	meta := map[string]string{}
+	for _, m := range o.meta {
+		k, v, ok := strings.Cut(m, "=")
+		if !ok || k == "" {
+			return cli.Failf("Error! -node-meta %q is not KEY=VALUE", m)
 		}
-	}
-	nodes, err := o.fetch(client.Catalog(), query)
-	if err != nil {
-		return cli.Failf("Error listing nodes: %w", err)
+		meta[k] = v
 	}
 	view := overview
 	if o.detailed {
 		view = details
 	}
-	return cli.Show(o.out, view, nodes)
+	name := func(n *api.Node) string { return n.Node }
+	_, err = cli.Read(ctx, o.watch, view, name, func(query *api.QueryOptions) ([]*api.Node, *api.QueryMeta, error) {
+		query.Near, query.Filter = o.near, o.filter
+		if len(meta) > 0 {
+			query.NodeMeta = meta
+		}
+		nodes, answer, err := o.fetch(client.Catalog(), query)
+		if err != nil {
+			return nil, nil, cli.Failf("Error listing nodes: %w", err)
+		}
+		return nodes, answer, nil
+	})
+	return err
 }
 
 // fetch returns the nodes; with a service, each node that has it once.
-func (o *nodesOptions) fetch(catalog *api.Catalog, query *api.QueryOptions) ([]*api.Node, error) {
+func (o *nodesOptions) fetch(catalog *api.Catalog, query *api.QueryOptions) ([]*api.Node, *api.QueryMeta, error) {
 	if o.service == "" {
-		nodes, _, err := catalog.Nodes(query)
-		return append([]*api.Node{}, nodes...), err
+		return catalog.Nodes(query)
 	}
-	instances, _, err := catalog.Service(o.service, "", query)
+	instances, answer, err := catalog.Service(o.service, "", query)
 	nodes := []*api.Node{}
 	seen := map[string]bool{}
 	for _, s := range instances {
@@ -137,7 +142,7 @@ func (o *nodesOptions) fetch(catalog *api.Catalog, query *api.QueryOptions) ([]*
 			CreateIndex: s.CreateIndex, ModifyIndex: s.ModifyIndex, Partition: s.Partition,
 		})
 	}
-	return nodes, err
+	return nodes, answer, err
 }
 
 const noNodes = "No nodes match the given query - try expanding your search."

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,11 +37,24 @@ func TestReferenceIsCurrent(t *testing.T) {
 
 func TestManPages(t *testing.T) {
 	dir := t.TempDir()
-	if err := write(dir, true); err != nil {
+	if err := writeManPages(dir); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"ctl.1", "ctl-kv-get.1", "ctl-operator-raft-list-peers.1"} {
-		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
+	for _, name := range []string{"ctl.1", "ctl-kv-get.1", "ctl-operator-raft-list-peers.1", "ctl-context-use.1"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !strings.Contains(string(text), ".SH NAME") || !strings.Contains(string(text), ".SH EXAMPLE") {
+			t.Errorf("%s: %v\n%s", name, err, text)
+		}
+	}
+}
+
+func TestCompletionScripts(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeCompletions(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ctl.bash", "_ctl", "ctl.fish"} {
+		if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !strings.Contains(string(text), "__complete") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -52,7 +66,7 @@ func TestWriteReplacesThePages(t *testing.T) {
 	if err := os.WriteFile(old, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := write(dir, false); err != nil {
+	if err := writePages(dir); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(old); !os.IsNotExist(err) {

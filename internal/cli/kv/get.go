@@ -18,6 +18,7 @@ type getOptions struct {
 	f         *cli.Factory
 	conn      *cli.Conn
 	out       *cli.Output
+	watch     *cli.Watch
 	base64    bool
 	detailed  bool
 	keys      bool
@@ -36,7 +37,8 @@ begin with the prefix, as key:value; with --keys, their names only.`,
 ctl kv get -detailed config/limit
 ctl kv get -recurse config/
 ctl kv get -keys -separator "" config/
-ctl kv get -stale config/limit`,
+ctl kv get -stale config/limit
+ctl kv get -watch -once -timeout 10m config/limit`,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
 	flags := cmd.Flags()
@@ -47,6 +49,7 @@ ctl kv get -stale config/limit`,
 	flags.StringVar(&o.separator, "separator", "/", "with --keys, `STRING` at which names are cut and listed once")
 	o.out = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
+	o.watch = f.Watch(cmd, o.out, o.conn)
 	return cmd
 }
 
@@ -62,27 +65,31 @@ func (o *getOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	query := o.conn.Query(cmd.Context())
+	ctx := cmd.Context()
 	switch {
 	case o.keys && !o.detailed:
-		return o.names(client.KV(), key, query)
+		return o.names(ctx, client.KV(), key)
 	case o.recurse || o.keys:
-		return o.prefix(cmd.Context(), key)
+		return o.prefix(ctx, client.KV(), key)
 	default:
-		return o.single(client.KV(), key, query)
+		return o.single(ctx, client.KV(), key)
 	}
 }
 
-func (o *getOptions) names(kv *api.KV, prefix string, query *api.QueryOptions) error {
+func (o *getOptions) names(ctx context.Context, kv *api.KV, prefix string) error {
 	separator := o.separator
 	if o.recurse {
 		separator = ""
 	}
-	names, _, err := kv.Keys(prefix, separator, query)
-	if err != nil {
-		return cli.Failf("Error querying Consul agent: %w", err)
-	}
-	return cli.Show(o.out, keyNames, names)
+	name := func(name string) string { return name }
+	_, err := cli.Read(ctx, o.watch, keyNames, name, func(q *api.QueryOptions) ([]string, *api.QueryMeta, error) {
+		names, meta, err := kv.Keys(prefix, separator, q)
+		if err != nil {
+			return nil, nil, cli.Failf("Error querying Consul agent: %w", err)
+		}
+		return names, meta, nil
+	})
+	return err
 }
 
 var keyNames = cli.View[string]{
@@ -91,8 +98,8 @@ var keyNames = cli.View[string]{
 	Line:     func(w io.Writer, _ int, name string) { fmt.Fprintln(w, name) },
 }
 
-// prefix shows keys as they arrive.
-func (o *getOptions) prefix(ctx context.Context, prefix string) error {
+// prefix shows keys as they arrive. A watch, which compares, holds them all.
+func (o *getOptions) prefix(ctx context.Context, kv *api.KV, prefix string) error {
 	view := o.pairs()
 	view.Line = func(w io.Writer, i int, e *api.KVPair) {
 		if !o.detailed {
@@ -104,6 +111,21 @@ func (o *getOptions) prefix(ctx context.Context, prefix string) error {
 		}
 		o.writeDetails(w, e)
 	}
+	if o.watch.On() {
+		_, err := cli.Read(ctx, o.watch, view, entryKey, func(q *api.QueryOptions) ([]*api.KVPair, *api.QueryMeta, error) {
+			entries, meta, err := kv.List(prefix, q)
+			if err != nil {
+				return nil, nil, cli.Failf("Error querying Consul agent: %w", err)
+			}
+			return entries, meta, nil
+		})
+		return err
+	}
+	ctx, cancel, err := o.watch.Bound(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
 	sink := cli.NewSink(o.out, view)
 	if err := stream(ctx, o.conn, prefix, sink.Add); err != nil {
 		// What came is shown; the array of JSON stays open, as a sign.
@@ -112,14 +134,7 @@ func (o *getOptions) prefix(ctx context.Context, prefix string) error {
 	return sink.Close()
 }
 
-func (o *getOptions) single(kv *api.KV, key string, query *api.QueryOptions) error {
-	entry, _, err := kv.Get(key, query)
-	if err != nil {
-		return cli.Failf("Error querying Consul agent: %w", err)
-	}
-	if entry == nil {
-		return cli.Fail(failure.NotFound, "Error! No key exists at: %s", key)
-	}
+func (o *getOptions) single(ctx context.Context, kv *api.KV, key string) error {
 	view := o.pairs()
 	view.Line = func(w io.Writer, _ int, e *api.KVPair) {
 		if o.detailed {
@@ -128,8 +143,23 @@ func (o *getOptions) single(kv *api.KV, key string, query *api.QueryOptions) err
 		}
 		fmt.Fprintf(w, "%s\n", o.value(e))
 	}
-	return cli.Show(o.out, view, []*api.KVPair{entry})
+	_, err := cli.Read(ctx, o.watch, view, entryKey, func(q *api.QueryOptions) ([]*api.KVPair, *api.QueryMeta, error) {
+		entry, meta, err := kv.Get(key, q)
+		switch {
+		case err != nil:
+			return nil, nil, cli.Failf("Error querying Consul agent: %w", err)
+		case entry != nil:
+			return []*api.KVPair{entry}, meta, nil
+		case o.watch.On(): // a watch may wait for the key
+			return nil, meta, nil
+		default:
+			return nil, nil, cli.Fail(failure.NotFound, "Error! No key exists at: %s", key)
+		}
+	})
+	return err
 }
+
+func entryKey(e *api.KVPair) string { return e.Key }
 
 // maxCell is how much of a value a table shows.
 const maxCell = 60

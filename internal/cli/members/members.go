@@ -6,7 +6,10 @@ package members
 
 import (
 	"cmp"
+	"context"
+	"encoding/json"
 	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,6 +25,7 @@ type membersOptions struct {
 	f        *cli.Factory
 	conn     *cli.Conn
 	out      *cli.Output
+	watch    *cli.Watch
 	wan      bool
 	detailed bool
 	status   string
@@ -40,9 +44,10 @@ first. Exits 2 when no member matches.`,
 		Example: `ctl members
 ctl members -status 'alive|failed'
 ctl members -detailed
-ctl members -format json`,
+ctl members -format json
+ctl members -watch`,
 		Args: cli.NoArguments,
-		RunE: func(*cobra.Command, []string) error { return o.run() },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.wan, "wan", false, "list the servers of all datacenters (WAN gossip) instead")
@@ -51,44 +56,56 @@ ctl members -format json`,
 	flags.StringVar(&o.filter, "filter", "", "filter `EXPRESSION` the agent applies, as 'Tags[\"role\"] == consul'")
 	o.out = f.Output(cmd)
 	o.conn = f.Connect(cmd)
+	o.watch = f.Watch(cmd, o.out, o.conn)
 	return cmd
 }
 
-func (o *membersOptions) run() error {
+func (o *membersOptions) run(ctx context.Context) error {
 	status, err := regexp.Compile(o.status)
 	if err != nil {
 		return cli.Failf("Failed to compile status regexp: %w", err)
 	}
-	client, err := o.conn.Client()
-	if err != nil {
+	if _, err := o.conn.Client(); err != nil {
 		return err
 	}
-	opts := api.MembersOpts{WAN: o.wan, Segment: api.AllSegments, Filter: o.filter}
-	if o.wan {
-		opts.Segment = "" // the agent refuses both together
-	}
-	all, err := client.Agent().MembersOpts(opts)
-	if err != nil {
-		return cli.Failf("Error retrieving members: %w", err)
-	}
-	found := []*api.AgentMember{}
-	for _, m := range all {
-		if status.MatchString(statusWord(m.Status)) {
-			found = append(found, m)
-		}
-	}
-	slices.SortFunc(found, order)
 	view := overview
 	if o.detailed {
 		view = details
 	}
-	if err := cli.Show(o.out, view, found); err != nil {
-		return err
-	}
-	if len(found) == 0 {
+	name := func(m *api.AgentMember) string { return m.Name }
+	found, err := cli.Read(ctx, o.watch, view, name, func(q *api.QueryOptions) ([]*api.AgentMember, *api.QueryMeta, error) {
+		all, err := o.list(q.Context())
+		if err != nil {
+			return nil, nil, cli.Failf("Error retrieving members: %w", err)
+		}
+		found := slices.DeleteFunc(all, func(m *api.AgentMember) bool { return !status.MatchString(statusWord(m.Status)) })
+		slices.SortFunc(found, order)
+		return found, nil, nil
+	})
+	if err == nil && len(found) == 0 {
 		return cli.ErrNoMatch
 	}
-	return nil
+	return err
+}
+
+// list asks for all members. The official client's call for it cannot be
+// ended early.
+func (o *membersOptions) list(ctx context.Context) ([]*api.AgentMember, error) {
+	params := url.Values{"segment": {api.AllSegments}}
+	if o.wan {
+		params = url.Values{"segment": {""}, "wan": {"1"}} // the agent refuses a segment there
+	}
+	if o.filter != "" {
+		params.Set("filter", o.filter)
+	}
+	resp, err := o.conn.Get(ctx, "/v1/agent/members", params)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var all []*api.AgentMember
+	err = json.NewDecoder(resp.Body).Decode(&all)
+	return all, err
 }
 
 // order puts servers first, then sorts by segment, partition and name.

@@ -11,8 +11,9 @@ import (
 
 func newListPeers(f *cli.Factory) *cobra.Command {
 	var (
-		conn *cli.Conn
-		out  *cli.Output
+		conn  *cli.Conn
+		out   *cli.Output
+		watch *cli.Watch
 	)
 	cmd := &cobra.Command{
 		Use:   "list-peers [options]",
@@ -28,7 +29,23 @@ ctl operator raft list-peers -stale -format json`,
 			if err != nil {
 				return err
 			}
-			conf, err := client.Operator().RaftGetConfiguration(conn.Query(cmd.Context()))
+			if watch.On() {
+				id := func(p peer) string { return p.ID }
+				_, err := cli.Read(cmd.Context(), watch, peers, id, func(q *api.QueryOptions) ([]peer, *api.QueryMeta, error) {
+					conf, err := client.Operator().RaftGetConfiguration(q)
+					if err != nil {
+						return nil, nil, cli.Failf("Error getting peers: %w", err)
+					}
+					return rows(conf.Servers), nil, nil
+				})
+				return err
+			}
+			ctx, cancel, err := watch.Bound(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer cancel()
+			conf, err := client.Operator().RaftGetConfiguration(conn.Query(ctx))
 			if err != nil {
 				return cli.Failf("Error getting peers: %w", err)
 			}
@@ -37,6 +54,7 @@ ctl operator raft list-peers -stale -format json`,
 	}
 	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
+	watch = f.Watch(cmd, out, conn)
 	return cmd
 }
 

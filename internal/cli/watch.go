@@ -1,0 +1,257 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"reflect"
+	"syscall"
+	"time"
+
+	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/hashicorp/consul/api"
+	"github.com/spf13/cobra"
+)
+
+const (
+	watchFlag   = "watch"
+	timeoutFlag = "timeout"
+	onceFlag    = "once"
+)
+
+// Pauses of a watch. A read that cannot block is repeated after pollTime;
+// after a failure a watch waits retryTime, then twice as long each time, up to
+// maxRetryTime.
+const (
+	pollTime     = time.Second
+	retryTime    = 250 * time.Millisecond
+	maxRetryTime = 10 * time.Second
+)
+
+// Watch is the flags --watch, --once and --timeout of a command that reads.
+type Watch struct {
+	f       *Factory
+	out     *Output
+	conn    *Conn
+	on      bool
+	once    bool
+	timeout time.Duration
+}
+
+// Watch gives cmd the flags. They are used by Read.
+func (f *Factory) Watch(cmd *cobra.Command, out *Output, conn *Conn) *Watch {
+	w := &Watch{f: f, out: out, conn: conn}
+	cmd.Flags().BoolVar(&w.on, watchFlag, false, "go on, and show every change as it comes, until Ctrl-C")
+	cmd.Flags().BoolVar(&w.once, onceFlag, false, "with --watch, end after the first change")
+	cmd.Flags().DurationVar(&w.timeout, timeoutFlag, 0, "give up after this `TIME`; 0 is never")
+	return w
+}
+
+// On reports whether --watch was given.
+func (w *Watch) On() bool { return w.on }
+
+// Source is one read of a watch. It must use q, which says from which index to
+// wait; the answer's index is in the meta. A nil meta, or one without an index,
+// means that the read cannot wait: it is repeated every second. It is called
+// from one goroutine.
+type Source[T any] func(q *api.QueryOptions) ([]T, *api.QueryMeta, error)
+
+// Read shows the rows that source reads, once or, with --watch, again and again
+// as they change: painted anew on a terminal, and otherwise as a line of JSON
+// for every row that was added, changed or removed. key names a row. It reports
+// the rows shown first.
+//
+// A watch goes on through failures: it resumes at the index it knows, so what
+// changed meanwhile is shown. Only a failure of the first read ends it.
+func Read[T any](ctx context.Context, w *Watch, v View[T], key func(T) string, source Source[T]) ([]T, error) {
+	ctx, cancel, err := w.Bound(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	rows, meta, err := source(w.conn.Query(ctx))
+	if err != nil {
+		return nil, w.timedOut(ctx, err)
+	}
+	if !w.on {
+		return rows, Show(w.out, v, rows)
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s := &watching[T]{Watch: w, view: v, key: key, source: source, events: !w.f.Streams.OutTerminal || w.out.form == formJSONL}
+	return rows, s.run(ctx, rows, meta)
+}
+
+// Bound returns a context that --timeout ends, for a read that does not go
+// through Read. cancel must be called. It fails where the flags make no sense.
+func (w *Watch) Bound(ctx context.Context) (bound context.Context, cancel context.CancelFunc, err error) {
+	switch {
+	case w.once && !w.on:
+		return nil, nil, Failf("--once needs --watch")
+	case w.timeout < 0:
+		return nil, nil, Failf("--timeout %v is negative", w.timeout)
+	case w.timeout == 0:
+		return ctx, func() {}, nil
+	}
+	bound, cancel = context.WithTimeout(ctx, w.timeout)
+	return bound, cancel, nil
+}
+
+// timedOut says that time ran out, where that is why err came.
+func (w *Watch) timedOut(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return Fail(failure.Timeout, "no answer within %v (--%s): %w", w.timeout, timeoutFlag, err)
+	}
+	return err
+}
+
+// watching is one watch that runs.
+type watching[T any] struct {
+	*Watch
+	view   View[T]
+	key    func(T) string
+	source Source[T]
+	events bool
+	shown  map[string]any
+	order  []string
+}
+
+func (s *watching[T]) run(ctx context.Context, rows []T, meta *api.QueryMeta) error {
+	if _, err := s.show(rows, indexOf(meta)); err != nil {
+		return err
+	}
+	index, wait := indexOf(meta), retryTime
+	for {
+		if index == 0 && !pause(ctx, pollTime) {
+			return s.end(ctx)
+		}
+		q := s.conn.Query(ctx)
+		q.WaitIndex = index
+		rows, meta, err := s.source(q)
+		switch {
+		case ctx.Err() != nil:
+			return s.end(ctx)
+		case err != nil:
+			fmt.Fprintf(s.f.Streams.Err, "%v; trying again in %v\n", err, wait)
+			if !pause(ctx, wait) {
+				return s.end(ctx)
+			}
+			wait = min(2*wait, maxRetryTime)
+			continue
+		}
+		wait = retryTime
+		if now := indexOf(meta); now < index {
+			index = 0 // the servers' state went back, as after a restore: begin anew
+			if now > 0 {
+				index = now
+			}
+		} else {
+			index = now
+		}
+		changed, err := s.show(rows, index)
+		if err != nil {
+			return err
+		}
+		if changed && s.once {
+			return nil
+		}
+	}
+}
+
+// end says how a watch ends that its context ended: by Ctrl-C, which is how one
+// ends, or by --timeout, which is a failure only where a change was waited for.
+func (s *watching[T]) end(ctx context.Context) error {
+	if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ErrInterrupted
+	}
+	if s.once {
+		return Fail(failure.Timeout, "Nothing changed within %v.", s.timeout)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func indexOf(meta *api.QueryMeta) uint64 {
+	if meta == nil {
+		return 0
+	}
+	return meta.LastIndex
+}
+
+// event is a change of a row, for programs.
+type event struct {
+	Event string // current, added, changed or removed
+	Index uint64 `json:",omitempty"`
+	Key   string
+	Row   any // as it is, or as it was last
+}
+
+// show shows rows and reports whether they differ from those shown before.
+func (s *watching[T]) show(rows []T, index uint64) (changed bool, err error) {
+	first := s.shown == nil
+	now, order := make(map[string]any, len(rows)), make([]string, 0, len(rows))
+	var events []event
+	for _, r := range rows {
+		k, row := s.key(r), any(r)
+		if s.view.JSON != nil {
+			row = s.view.JSON(r)
+		}
+		was, known := s.shown[k]
+		switch {
+		case first:
+			events = append(events, event{"current", index, k, row})
+		case !known:
+			events = append(events, event{"added", index, k, row})
+		case !reflect.DeepEqual(was, row):
+			events = append(events, event{"changed", index, k, row})
+		}
+		now[k] = row
+		order = append(order, k)
+	}
+	for _, k := range s.order {
+		if _, ok := now[k]; !ok {
+			events = append(events, event{"removed", index, k, s.shown[k]})
+		}
+	}
+	s.shown, s.order = now, order
+	if len(events) == 0 && !first {
+		return false, nil
+	}
+	if s.events {
+		return true, writeEvents(s.f.Streams.Out, events)
+	}
+	return true, s.repaint(rows)
+}
+
+func writeEvents(w io.Writer, events []event) error {
+	for _, e := range events {
+		b, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("encode output: %w", err)
+		}
+		if _, err := w.Write(append(b, '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// repaint clears the screen and shows rows with the time of the change.
+func (s *watching[T]) repaint(rows []T) error {
+	fmt.Fprintf(s.f.Streams.Out, "\x1b[H\x1b[2J\x1b[3J%s, watching; Ctrl-C ends\n\n", time.Now().Format(time.TimeOnly))
+	return Show(s.out, s.view, rows)
+}
