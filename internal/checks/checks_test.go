@@ -216,22 +216,6 @@ func TestDiscardOutput(t *testing.T) {
 	})
 }
 
-func TestTail(t *testing.T) {
-	w := newTail(5)
-	for _, s := range []string{"ab", "cdef", "g", "0123456789abc"} {
-		fmt.Fprint(w, s)
-	}
-	if got, want := w.String(), "Captured 5 of 20 bytes\n...\n89abc"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	short := newTail(5)
-	fmt.Fprint(short, "ab")
-	fmt.Fprint(short, "cde")
-	if got := short.String(); got != "abcde" {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestMirror(t *testing.T) {
 	passing, warning, critical := Seen{Name: "p", Status: Passing}, Seen{Name: "w", Status: Warning, Output: "hm"}, Seen{Name: "c", Status: Critical, Output: "no"}
 	for _, test := range []struct {

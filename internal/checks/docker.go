@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/ctl-sh/ctl/internal/program"
 )
 
 const (
@@ -125,7 +127,7 @@ func dockerProbe(d *Definition, host string, limit int) probe {
 		args = []string{shell, "-c", args[0]}
 	}
 	return func(ctx context.Context) (string, string) {
-		seen := newTail(limit)
+		seen := program.NewTail(limit)
 		code, err := client.exec(ctx, d.DockerContainerID, args, seen)
 		if err != nil {
 			return Critical, err.Error()

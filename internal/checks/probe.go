@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/program"
 )
 
 // probe looks once and returns a state and what was seen. It ends when ctx does.
@@ -80,7 +82,7 @@ func (r *Runner) httpProbe(d *Definition) probe {
 			return Critical, err.Error()
 		}
 		defer resp.Body.Close()
-		seen := newTail(limit)
+		seen := program.NewTail(limit)
 		// What came of a body that broke off is still worth showing.
 		_, _ = io.Copy(seen, resp.Body)
 		output := fmt.Sprintf("HTTP %s %s: %s Output: %s", method, d.HTTP, resp.Status, seen)

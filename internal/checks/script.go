@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os/exec"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/program"
 )
 
 // lingering is how long the output of a program that ended may be held open by
@@ -17,14 +19,14 @@ const lingering = 2 * time.Second
 func scriptProbe(d *Definition, limit int) probe {
 	return func(ctx context.Context) (string, string) {
 		cmd := exec.CommandContext(ctx, d.ScriptArgs[0], d.ScriptArgs[1:]...) //nolint:gosec // running it is what was asked
-		ownGroup(cmd)
+		program.OwnGroup(cmd)
 		cmd.WaitDelay = lingering
-		seen := newTail(limit)
+		seen := program.NewTail(limit)
 		cmd.Stdout, cmd.Stderr = seen, seen
 		err := cmd.Run()
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			text := fmt.Sprintf("Timed out (%s) running check", d.limit())
-			if seen.written > 0 {
+			if seen.Written() > 0 {
 				text += "\n" + seen.String()
 			}
 			return Critical, text

@@ -7,15 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
-	"syscall"
 )
-
-// ownGroup puts the program into a process group, and makes its end the end of
-// all of it.
-func ownGroup(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-}
 
 // osService asks systemd.
 func osService(ctx context.Context, name string) (string, string) {

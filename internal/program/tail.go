@@ -1,19 +1,24 @@
-package checks
+package program
 
 import "fmt"
 
-// tail is an io.Writer that keeps the end of what was written.
-type tail struct {
+// Tail is an io.Writer that keeps the end of what was written. It is not safe
+// for concurrent use.
+type Tail struct {
 	limit   int
 	kept    []byte // a ring once it is full
 	next    int
 	written int
 }
 
-func newTail(limit int) *tail { return &tail{limit: limit} }
+// NewTail returns a Tail that keeps limit bytes.
+func NewTail(limit int) *Tail { return &Tail{limit: limit} }
+
+// Written returns how many bytes were written in all.
+func (t *Tail) Written() int { return t.written }
 
 // Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
+func (t *Tail) Write(p []byte) (int, error) {
 	n := len(p)
 	t.written += n
 	if n > t.limit {
@@ -33,7 +38,7 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 // String returns what was kept, and says so if that is not all.
-func (t *tail) String() string {
+func (t *Tail) String() string {
 	if t.written <= t.limit {
 		return string(t.kept)
 	}
