@@ -56,8 +56,9 @@ type Agent struct {
 	mux      *httpapi.Mux
 	http     *httpapi.HTTPServer
 	services *services
-	leaves   *leafcert.Store   // certificates of services
-	views    *view.Store       // what DNS and the HTTP API answer from
+	leaves   *leafcert.Store // certificates of services
+	watches  watches
+	views    *view.Store       // what DNS answers from; nil where it is off
 	dns      *dnsserver.Server // nil where it is off
 
 	reloading sync.Mutex
@@ -136,10 +137,6 @@ func New(cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	opened = append(opened, listeners...)
-	a.views = view.New(view.Config{
-		Requester: requester{a}, Datacenter: rt.Datacenter, Logger: a.log.With(logging.KeyComponent, "agent.views"),
-		DefaultWait: rt.DefaultQueryTime, MaxWait: rt.MaxQueryTime,
-	})
 	if len(rt.DNS) > 0 {
 		if err := a.newDNS(rt); err != nil {
 			return nil, err
@@ -152,6 +149,12 @@ func New(cfg Config) (_ *Agent, err error) {
 	if a.services, err = a.newServices(rt); err != nil {
 		return nil, err
 	}
+	a.watches.log, a.watches.ask = a.log.With(logging.KeyComponent, "agent.watches"), requester{a}
+	watched, err := a.watches.defined(rt)
+	if err != nil {
+		return nil, err
+	}
+	a.watches.wanted.Set(watched)
 	return a, a.serve(rt, listeners)
 }
 
@@ -224,8 +227,7 @@ func (a *Agent) serve(rt *config.Runtime, listeners []net.Listener) (err error) 
 		Metrics: routeMetrics{a.metrics}, ResponseHeaders: rt.Config.HTTP.ResponseHeaders, Pretty: rt.DevMode,
 		BlockEndpoints: rt.Config.HTTP.BlockEndpoints, AllowWriteFrom: allow,
 		AllowUnprintable: rt.DisableHTTPUnprintableCharFilter,
-		Memory:           a.views, NoCache: !rt.Config.HTTP.UseCache,
-		Hold: rt.Performance.RPCHoldTimeout, ForwardTimeout: rt.Limits.RPCClientTimeout,
+		Hold:             rt.Performance.RPCHoldTimeout, ForwardTimeout: rt.Limits.RPCClientTimeout,
 		MaxWait: rt.MaxQueryTime, DefaultWait: rt.DefaultQueryTime,
 	})
 	if err != nil {
@@ -282,15 +284,15 @@ func (a *Agent) parts() []lifecycle.Part {
 	if a.wan != nil {
 		parts = append(parts, lifecycle.Part{Name: "gossip over the WAN", Run: a.wan.Run, StopTimeout: poolStop})
 	}
-	// Views end after what answers from them.
 	parts = append(parts, cluster...)
-	parts = append(parts, lifecycle.Part{Name: "certificates of services", Run: a.leaves.Run}, lifecycle.Part{Name: "views", Run: a.views.Run})
+	parts = append(parts, lifecycle.Part{Name: "certificates of services", Run: a.leaves.Run})
 	if len(rt.HTTP) > 0 {
 		parts = append(parts, lifecycle.Part{Name: "HTTP API", Run: a.http.Run})
 	}
 	parts = append(parts, a.services.parts()...)
+	parts = append(parts, lifecycle.Part{Name: "watches", Run: a.watches.Run})
 	if a.dns != nil {
-		parts = append(parts, lifecycle.Part{Name: "DNS", Run: a.dns.Run})
+		parts = append(parts, lifecycle.Part{Name: "views", Run: a.views.Run}, lifecycle.Part{Name: "DNS", Run: a.dns.Run})
 	}
 	if rt.Server && !rt.DevMode {
 		parts = append(parts, lifecycle.Part{Name: "server metadata", Run: a.keepSeen})
@@ -420,6 +422,10 @@ func (a *Agent) Reload(context.Context) error {
 	if err != nil {
 		return err
 	}
+	watched, err := a.watches.defined(fresh)
+	if err != nil {
+		return err
+	}
 	changed, ignored := config.Diff(a.rt.Load().Config, fresh.Config)
 	if err := a.back.reload(fresh); err != nil {
 		return err
@@ -430,6 +436,7 @@ func (a *Agent) Reload(context.Context) error {
 	if err := a.services.reload(fresh, defined); err != nil {
 		return err
 	}
+	a.watches.wanted.Set(watched)
 	filter, _ := telemetry.ParseFilter(fresh.Telemetry.PrefixFilter, fresh.Telemetry.FilterDefault)
 	a.metrics.SetFilter(filter)
 	if a.dns != nil {

@@ -204,6 +204,11 @@ func (c *checker) scalar(k *Key, v value, path string) (any, bool) {
 		if s, ok := v.data.(string); ok {
 			return c.duration(s, v.at, path)
 		}
+	case Words:
+		if s, ok := v.data.(string); ok {
+			return s, true
+		}
+		return c.stringList(k, v, path)
 	case Strings:
 		return c.stringList(k, v, path)
 	case StringMap:

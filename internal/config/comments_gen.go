@@ -111,6 +111,7 @@ var comments = map[string]string{
 	"Config.Telemetry":                        "Metrics. The HTTP API serves them always, as JSON and as Prometheus text.",
 	"Config.UI":                               "The web UI.",
 	"Config.UnixSockets":                      "Owner and mode of unix sockets named in addresses.",
+	"Config.Watches":                          "Watches: programs and addresses that are told when something changes.",
 	"Connect.CAConfig":                        "First settings of the authority, used by the first leader of a new cluster; in a running cluster they are changed through the API (ctl connect ca set-config). The names LeafCertTTL and so on are accepted, too.",
 	"Connect.CAProvider":                      "Certificate authority: consul, the cluster's own. vault and aws-pca do not exist here.",
 	"Connect.Enabled":                         "Keep a certificate authority in the cluster and give services certificates. Set it alike on all servers.",

@@ -170,6 +170,8 @@ type Config struct {
 	Services []Definition `key:"services" shape:"service" reload:"yes"`
 	// Health checks of this agent, of the node or of one of its services.
 	Checks []Definition `key:"checks" shape:"check" reload:"yes"`
+	// Watches: programs and addresses that are told when something changes.
+	Watches []Definition `key:"watches" shape:"watch" reload:"yes"`
 	// Allow checks that run programs, also those registered over HTTP: whoever reaches the HTTP API can then run any program as the agent's user.
 	EnableScriptChecks bool `key:"enable_script_checks" default:"false" flag:"enable-script-checks" debug:"EnableRemoteScriptChecks"`
 	// Allow checks that run programs, from configuration files only.

@@ -20,6 +20,7 @@ const (
 	String
 	Duration
 	Strings   // a list of strings
+	Words     // a string or a list of strings
 	StringMap // an object whose values are strings
 	Object    // an object with keys of its own
 	Objects   // a list of such objects
@@ -27,13 +28,14 @@ const (
 
 	shapeService // expands to the keys of a service definition
 	shapeCheck   // expands to the keys of a check definition
+	shapeWatch   // expands to the keys of a watch
 )
 
 // String names the kind as error messages and the reference page do.
 func (k Kind) String() string {
 	names := [...]string{
 		Bool: "true or false", Int: "a number without fraction", Float: "a number", String: "a string",
-		Duration: "a duration such as \"30s\"", Strings: "a list of strings", StringMap: "an object of strings",
+		Duration: "a duration such as \"30s\"", Strings: "a list of strings", Words: "a string or a list of strings", StringMap: "an object of strings",
 		Object: "an object", Objects: "a list of objects", Free: "an object",
 	}
 	if int(k) < len(names) {
@@ -123,6 +125,7 @@ var keys = sync.OnceValue(func() *schema {
 	s := &schema{root: &Key{Kind: Object}, byPath: map[string]*Key{}, shapes: map[Kind]*Key{}}
 	s.shapes[shapeService] = shapeTree(serviceRows())
 	s.shapes[shapeCheck] = shapeTree(checkRows())
+	s.shapes[shapeWatch] = shapeTree(watchRows())
 	s.addFields(reflect.TypeFor[Config](), "", nil)
 	s.add(&Key{Path: "service", Kind: Object, shape: shapeService, into: "services", Reload: true, Comment: "A service this agent registers, beside those of services."})
 	s.add(&Key{Path: "check", Kind: Object, shape: shapeCheck, into: "checks", Reload: true, Comment: "A health check of this agent, beside those of checks."})
@@ -198,6 +201,8 @@ func (s *schema) addFields(t reflect.Type, prefix string, index []int) {
 			k.shape = shapeService
 		case "check":
 			k.shape = shapeCheck
+		case "watch":
+			k.shape = shapeWatch
 		}
 		if k.Capability != "" {
 			k.Status = Later

@@ -20,10 +20,6 @@ func later() []group {
 			{"ports.proxy_min_port", Int, reloadNo, "20000", "First port given to managed proxies."},
 			{"ports.proxy_max_port", Int, reloadNo, "20255", "Last port given to managed proxies."},
 		}},
-		{capability: "watches", rows: []row{
-			{"watches", Objects, reloadYes, "", "Handlers that run when something changes."},
-			{"watches.*", Free, reloadYes, "", ""},
-		}},
 		{capability: "sessions", rows: []row{
 			{"session_ttl_min", Duration, reloadNo, "10s", "Shortest TTL of a session."},
 		}},
@@ -81,7 +77,7 @@ func later() []group {
 			{"telemetry.retry_failed_connection", Bool, reloadNo, "true", "Try a metrics server again that was away at start."},
 			{"telemetry.enable_host_metrics", Bool, reloadNo, "false", "Publish metrics of the machine."},
 		}},
-		{capability: "a choice of how the agent cache is kept current", rows: []row{
+		{capability: "the agent cache", rows: []row{
 			{"cache", Object, reloadYes, "", "The agent's cache."},
 			{"cache.entry_fetch_rate", Float, reloadYes, "", "Refreshes of an entry a second."},
 			{"cache.entry_fetch_max_burst", Int, reloadYes, "2", "Refreshes at once above the rate."},

@@ -16,6 +16,7 @@ func Schema() ([]byte, error) {
 	root["$defs"] = map[string]any{
 		"service": schemaObject(keys().shapes[shapeService]),
 		"check":   schemaObject(keys().shapes[shapeCheck]),
+		"watch":   schemaObject(keys().shapes[shapeWatch]),
 	}
 	out, err := json.MarshalIndent(root, "", "  ")
 	return append(out, '\n'), err
@@ -54,6 +55,8 @@ func schemaType(k *Key) map[string]any {
 		return map[string]any{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|^0$|^$`}
 	case Strings:
 		return map[string]any{"type": "array", "items": str}
+	case Words:
+		return map[string]any{"anyOf": []any{str, map[string]any{"type": "array", "items": str}}}
 	case StringMap:
 		return map[string]any{"type": "object", "additionalProperties": str}
 	case Object:
@@ -75,6 +78,8 @@ func schemaShape(k *Key) map[string]any {
 		return map[string]any{"$ref": "#/$defs/service"}
 	case shapeCheck:
 		return map[string]any{"$ref": "#/$defs/check"}
+	case shapeWatch:
+		return map[string]any{"$ref": "#/$defs/watch"}
 	case Free:
 		return map[string]any{"type": "object"}
 	}

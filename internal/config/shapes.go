@@ -67,6 +67,34 @@ func serviceRows() []row {
 	return rows
 }
 
+// watchRows are the keys of a watch. Source: reference of watches.
+func watchRows() []row {
+	return []row{
+		{"type", String, reloadYes, "", "What is watched: key, keyprefix, services, nodes, service, checks, connect_roots, connect_leaf or agent_service."},
+		{"key", String, reloadYes, "", "Key, of type key."},
+		{"prefix", String, reloadYes, "", "Beginning of the keys, of type keyprefix."},
+		{"service", String, reloadYes, "", "Name of the service, of types service, checks and connect_leaf."},
+		{"tag", Words, reloadYes, "", "Tags an instance must have, of type service."},
+		{"passingonly", Bool, reloadYes, "false", "Only instances whose checks all pass, of type service."},
+		{"state", String, reloadYes, "any", "State of the checks, of type checks."},
+		{"service_id", String, reloadYes, "", "Id of a service of this agent, of type agent_service."},
+		{"name", String, reloadYes, "", "Name of the event, of type event."},
+		{"filter", String, reloadYes, "", "Filter expression, of types services, nodes, service and checks."},
+		{"datacenter", String, reloadYes, "", "Datacenter to ask; the agent's own if there is none."},
+		{"token", String, reloadYes, "", "Secret to ask with."},
+		{"stale", Bool, reloadYes, "false", "Take the answer of any server."},
+		{"args", Strings, reloadYes, "", "Handler: program and arguments. It gets the content on standard input, as JSON, and the index in CONSUL_INDEX."},
+		{"handler", String, reloadYes, "", "Handler: a command line for the shell. Write args instead."},
+		{"handler_type", String, reloadYes, "script", "script, or http for an address that is sent the content."},
+		{"http_handler_config", Object, reloadYes, "", "Handler of type http."},
+		{"http_handler_config.path", String, reloadYes, "", "URL to send to."},
+		{"http_handler_config.method", String, reloadYes, "POST", "HTTP method."},
+		{"http_handler_config.timeout", Duration, reloadYes, "10s", "Longest time one request may take."},
+		{"http_handler_config.header", Free, reloadYes, "", "Further headers: lists of values by name."},
+		{"http_handler_config.tls_skip_verify", Bool, reloadYes, "false", "Accept any certificate."},
+	}
+}
+
 // checkRows are the keys of a check definition.
 func checkRows() []row {
 	return []row{
