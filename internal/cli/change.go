@@ -28,6 +28,7 @@ type Change struct {
 	dryRun bool
 	yes    string
 	ask    bool
+	listed bool
 }
 
 // done is one thing a command did, or would have done.
@@ -68,7 +69,7 @@ func (f *Factory) Change(cmd *cobra.Command, conn *Conn) *Change {
 		c.action = strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 		c.sink = NewSink(c.out, doneView)
 		err := run(cmd, args)
-		if err != nil && c.sink.n == 0 {
+		if c.listed || err != nil && c.sink.n == 0 {
 			return err // nothing was done: no empty array
 		}
 		if closed := c.sink.Close(); err == nil {
@@ -81,6 +82,13 @@ func (f *Factory) Change(cmd *cobra.Command, conn *Conn) *Change {
 
 // Changes reports whether cmd changes something.
 func Changes(cmd *cobra.Command) bool { return cmd.Annotations[changeKey] != "" }
+
+// List returns what a command writes to that was told to change nothing and
+// lists what there is instead.
+func (c *Change) List() *Output {
+	c.listed = true
+	return c.out
+}
 
 // Ask makes Begin ask on a terminal, and demand --yes elsewhere. It is for
 // commands that destroy something and that Consul does not have: Consul's never

@@ -128,6 +128,20 @@ func (c *Conn) context() *contextfile.Context {
 // to be held, and for what the official client has no method for. Client must
 // have been called.
 func (c *Conn) Get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	resp, err := c.Ask(ctx, path, query)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what came is what is shown
+		return nil, api.StatusError{Code: resp.StatusCode, Body: strings.TrimSpace(string(text))}
+	}
+	return resp, nil
+}
+
+// Ask is Get for callers to whom an answer of any status is one.
+func (c *Conn) Ask(ctx context.Context, path string, query url.Values) (*http.Response, error) {
 	u, err := url.Parse(c.agents.base())
 	if err != nil {
 		return nil, err
@@ -153,16 +167,7 @@ func (c *Conn) Get(ctx context.Context, path string, query url.Values) (*http.Re
 	if auth := c.basicAuth(); auth != nil {
 		req.SetBasicAuth(auth.Username, auth.Password)
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what came is what is shown
-		return nil, api.StatusError{Code: resp.StatusCode, Body: strings.TrimSpace(string(text))}
-	}
-	return resp, nil
+	return c.http.Do(req)
 }
 
 // Query returns the options for a read, bound to ctx. Client must have been

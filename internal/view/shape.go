@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"github.com/ctl-sh/ctl/internal/catalog"
 )
 
 // Health is what the checks of an instance and its node say together.
@@ -71,7 +69,36 @@ func (i *Instance) HasTag(tag string) bool { return slices.Contains(i.Tags, tag)
 // It is never changed.
 type Service struct{ Instances []Instance }
 
-func newNode(n *catalog.Node) *Node {
+// The shapes of the HTTP API, with what is read of them.
+type (
+	nodeShape struct {
+		Node            string
+		Address         string
+		Datacenter      string
+		TaggedAddresses map[string]string
+		Meta            map[string]string
+	}
+	addressShape struct {
+		Address string
+		Port    int
+	}
+	serviceShape struct {
+		ID              string
+		Service         string
+		Tags            []string
+		Address         string
+		TaggedAddresses map[string]addressShape
+		Port            int
+		Weights         *struct{ Passing, Warning int }
+	}
+	instanceShape struct {
+		Node    *nodeShape
+		Service *serviceShape
+		Checks  []struct{ Status string }
+	}
+)
+
+func (n *nodeShape) node() *Node {
 	out := &Node{Name: n.Node, Datacenter: n.Datacenter, Address: parseAddress(n.Address, 0), Tagged: make(map[string]Address, len(n.TaggedAddresses))}
 	for name, text := range n.TaggedAddresses {
 		out.Tagged[name] = parseAddress(text, 0)
@@ -83,58 +110,54 @@ func newNode(n *catalog.Node) *Node {
 	return out
 }
 
-// newService returns the instances. Nodes that have several of them are there
-// once.
-func newService(rows []catalog.Health) *Service {
-	nodes := make(map[string]*Node, len(rows))
-	out := &Service{Instances: make([]Instance, 0, len(rows))}
-	for i := range rows {
-		row := &rows[i]
-		node := nodes[row.Node.Node]
-		if node == nil {
-			node = newNode(row.Node)
-			nodes[row.Node.Node] = node
-		}
-		out.Instances = append(out.Instances, newInstance(node, row))
+// instance returns the instance, or false for a row that has none. Nodes that
+// have several instances are kept once in nodes.
+func (s *instanceShape) instance(nodes map[string]*Node) (Instance, bool) {
+	if s.Node == nil || s.Service == nil {
+		return Instance{}, false
 	}
-	return out
-}
-
-func newInstance(node *Node, row *catalog.Health) Instance {
-	s := row.Service
+	node := nodes[s.Node.Node]
+	if node == nil {
+		node = s.Node.node()
+		nodes[s.Node.Node] = node
+	}
 	in := Instance{
-		Node: node, ID: s.ID, Service: s.Service, Address: parseAddress(s.Address, 0),
-		Port: s.Port, Tagged: make(map[string]Address, len(s.TaggedAddresses)),
+		Node: node, ID: s.Service.ID, Service: s.Service.Service, Address: parseAddress(s.Service.Address, 0),
+		Port: s.Service.Port, Tagged: make(map[string]Address, len(s.Service.TaggedAddresses)),
 	}
-	for name, a := range s.TaggedAddresses {
+	for name, a := range s.Service.TaggedAddresses {
 		in.Tagged[name] = parseAddress(a.Address, a.Port)
 	}
-	for _, tag := range s.Tags {
+	for _, tag := range s.Service.Tags {
 		in.Tags = append(in.Tags, strings.ToLower(tag))
 	}
-	for _, c := range row.Checks {
+	for _, c := range s.Checks {
 		in.Health = max(in.Health, healthOf(c.Status))
 	}
-	weights := s.Weights
-	if weights == (catalog.Weights{}) { // of another implementation, perhaps
-		weights = catalog.Weights{Passing: 1, Warning: 1}
+	in.Weight = s.weight(in.Health)
+	return in, true
+}
+
+func (s *instanceShape) weight(h Health) int {
+	passing, warning := 1, 1
+	if w := s.Service.Weights; w != nil {
+		passing, warning = w.Passing, w.Warning
 	}
-	switch in.Health {
+	switch h {
 	case Passing:
-		in.Weight = weights.Passing
+		return passing
 	case Warning:
-		in.Weight = weights.Warning
-	case Critical:
+		return warning
 	}
-	return in
+	return 0
 }
 
 // healthOf reads a check's status; one that is unknown counts as critical.
 func healthOf(status string) Health {
 	switch status {
-	case catalog.Passing:
+	case "passing":
 		return Passing
-	case catalog.Warning:
+	case "warning":
 		return Warning
 	}
 	return Critical

@@ -14,6 +14,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/cli/info"
 	"github.com/ctl-sh/ctl/internal/cli/keygen"
 	"github.com/ctl-sh/ctl/internal/cli/kv"
+	"github.com/ctl-sh/ctl/internal/cli/maint"
 	"github.com/ctl-sh/ctl/internal/cli/members"
 	"github.com/ctl-sh/ctl/internal/cli/monitor"
 	"github.com/ctl-sh/ctl/internal/cli/operator"
@@ -22,6 +23,7 @@ import (
 	tlscmd "github.com/ctl-sh/ctl/internal/cli/tls"
 	"github.com/ctl-sh/ctl/internal/cli/validate"
 	"github.com/ctl-sh/ctl/internal/cli/version"
+	"github.com/ctl-sh/ctl/internal/cli/watch"
 	"github.com/spf13/cobra"
 )
 
@@ -42,6 +44,7 @@ know which services run where and how healthy they are.`,
 		keygen.NewCommand(f),
 		kv.NewCommand(f),
 		members.NewLeaveCommand(f),
+		maint.NewCommand(f),
 		members.NewCommand(f),
 		monitor.NewCommand(f),
 		operator.NewCommand(f),
@@ -49,6 +52,7 @@ know which services run where and how healthy they are.`,
 		services.NewCommand(f),
 		tlscmd.NewCommand(f),
 		validate.NewCommand(f),
+		watch.NewCommand(f),
 	)
 	root.Example = `ctl agent -dev                 # a server to try things with
 ctl members

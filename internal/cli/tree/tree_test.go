@@ -89,6 +89,7 @@ ctl kv get
 ctl kv import
 ctl kv put
 ctl leave
+ctl maint
 ctl members
 ctl monitor
 ctl operator
@@ -111,7 +112,8 @@ ctl tls cert
 ctl tls cert create
 ctl tls inspect
 ctl validate
-ctl version`), "\n")
+ctl version
+ctl watch`), "\n")
 	if d := cmp.Diff(got, want); d != "" {
 		t.Errorf("commands (- got, + want):\n%s", d)
 	}
@@ -248,7 +250,7 @@ func TestFreeTails(t *testing.T) {
 			got = append(got, c.CommandPath())
 		}
 	}
-	if d := cmp.Diff(got, []string{"ctl kv put"}); d != "" {
+	if d := cmp.Diff(got, []string{"ctl kv put", "ctl watch"}); d != "" {
 		t.Errorf("commands with a free tail (- got, + want):\n%s", d)
 	}
 }
@@ -275,7 +277,7 @@ func TestEveryCommandIsReadOrChange(t *testing.T) {
 	want := []string{
 		"agent", "completion bash", "completion fish", "completion powershell", "completion zsh",
 		"context add", "context import", "context previous", "context remove", "context rename", "context use",
-		"help", "keygen", "monitor", "tls ca create", "tls cert create",
+		"help", "keygen", "monitor", "tls ca create", "tls cert create", "watch",
 	}
 	if d := cmp.Diff(neither, want); d != "" {
 		t.Errorf("commands without --format (- got, + want):\n%s", d)
