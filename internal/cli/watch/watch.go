@@ -13,7 +13,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/cli"
@@ -99,8 +102,11 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 	if _, err := o.plan.Get(cmd.Context(), agent); err != nil {
 		return cli.Failf("Error querying agent: %w", err)
 	}
+	// A signal is how a watch ends; the program it runs must end with it.
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	h := o.handler(args)
-	err := o.plan.Follow(cmd.Context(), agent, func(ctx context.Context, c watch.Change) error {
+	err := o.plan.Follow(ctx, agent, func(ctx context.Context, c watch.Change) error {
 		if err := h.Handle(ctx, c); err != nil && ctx.Err() == nil {
 			fmt.Fprintf(o.f.Streams.Err, "Error executing handler: %v\n", err)
 		}
@@ -110,7 +116,7 @@ func (o *options) run(cmd *cobra.Command, args []string) error {
 		return nil
 	})
 	if errors.Is(err, context.Canceled) {
-		return nil // ended by a signal
+		return nil
 	}
 	return err
 }
