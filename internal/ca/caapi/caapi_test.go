@@ -336,6 +336,23 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+func TestManyRotationsDoNotMakeLeavesLarge(t *testing.T) {
+	s := cluster(t, nil)
+	for range 20 {
+		s.put(`{"Provider":"consul","Rotate":true}`)
+	}
+	list := s.roots()
+	signed := s.sign(s.service("web"))
+	if n := strings.Count(signed.CertPEM, "BEGIN CERTIFICATE"); n != 17 {
+		t.Errorf("%d certificates are sent", n)
+	}
+	for i, want := range map[int]bool{0: true, 16: true, 17: false} {
+		if got := verify(t, signed, list.Roots[i].RootCert) == nil; got != want {
+			t.Errorf("who trusts the root before %d rotations alone verifies: %v", i, got)
+		}
+	}
+}
+
 func TestRotationByForce(t *testing.T) {
 	s := cluster(t, nil)
 	before := s.roots().Roots[0].RootCert

@@ -102,6 +102,10 @@ func (a *API) install(ctx context.Context, old *ca.Root, by *issue.Signer, clust
 	return root, err
 }
 
+// maxVouched bounds the certificates sent behind every leaf: with more, a root
+// that was rotated very often would make handshakes too large.
+const maxVouched = 16
+
 // vouch has the old root sign the new one's certificate, and hands on what
 // vouched for the old one.
 func (a *API) vouch(ctx context.Context, old *issue.Signer, root *ca.Root) error {
@@ -117,7 +121,8 @@ func (a *API) vouch(ctx context.Context, old *issue.Signer, root *ca.Root) error
 	if err != nil {
 		return err
 	}
-	root.Intermediates = append([]string{cross}, old.Root.Intermediates...)
+	earlier := old.Root.Intermediates
+	root.Intermediates = append([]string{cross}, earlier[:min(len(earlier), maxVouched-1)]...)
 	return nil
 }
 
