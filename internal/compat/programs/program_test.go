@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,11 +104,16 @@ func shown(t *testing.T, page, language string, n int, replace ...string) string
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("../../../docs/how-to", page))
 	must(t, err)
-	blocks := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(text), -1)
-	if n >= len(blocks) {
-		t.Fatalf("docs/how-to/%s has %d blocks of %s, want number %d", page, len(blocks), language, n)
+	var blocks []string
+	for i, part := range strings.Split("\n"+string(text), "\n```") { // outside and inside of fences by turns
+		if named, block, ok := strings.Cut(part, "\n"); ok && i%2 == 1 && named == language {
+			blocks = append(blocks, block+"\n")
+		}
 	}
-	block := blocks[n][1]
+	if n >= len(blocks) {
+		t.Fatalf("docs/how-to/%s has %d blocks of %q, want number %d", page, len(blocks), language, n)
+	}
+	block := blocks[n]
 	for i := 0; i < len(replace); i += 2 {
 		if !strings.Contains(block, replace[i]) {
 			t.Fatalf("docs/how-to/%s no longer shows %q in\n%s", page, replace[i], block)
