@@ -3,10 +3,10 @@ package catalogapi_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,17 +16,36 @@ import (
 	"github.com/ctl-sh/ctl/internal/store"
 )
 
-// counting is a Reader that counts how often reads are evaluated.
+// counting is a Reader that counts how often reads are evaluated, by the path
+// that is watched; those of nobody who watches are not counted.
 type counting struct {
 	catalogapi.Reader
-	evaluated atomic.Int64
+	mu        sync.Mutex
+	evaluated map[string]int
 }
 
+// watched is where the context of a request has its path.
+type watched struct{}
+
 func (c *counting) Read(ctx context.Context, o query.Options, read query.ReadFunc) (query.Meta, error) {
+	path, isWatch := ctx.Value(watched{}).(string)
 	return c.Reader.Read(ctx, o, func(ws store.WatchSet, tx *store.Txn) (query.Result, error) {
-		c.evaluated.Add(1)
+		if isWatch {
+			c.mu.Lock()
+			c.evaluated[path]++
+			c.mu.Unlock()
+		}
 		return read(ws, tx)
 	})
+}
+
+// take returns how often each was evaluated since it was last called.
+func (c *counting) take() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.evaluated
+	c.evaluated = map[string]int{}
+	return out
 }
 
 // watchers are blocking requests that are answered once each.
@@ -37,6 +56,7 @@ type watchers struct {
 }
 
 func (w *watchers) watch(ctx context.Context, h http.Handler, path, index string) {
+	ctx = context.WithValue(ctx, watched{}, path)
 	w.wg.Go(func() {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, http.MethodGet, path+"?wait=10m&index="+index, nil))
@@ -64,7 +84,7 @@ func TestExactlyTheWatchersOfAChange(t *testing.T) {
 	const services, nodes = 1000, 30
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := writable(t)
-		reader := &counting{Reader: a.Reader}
+		reader := &counting{Reader: a.Reader, evaluated: map[string]int{}}
 		a.Reader = reader
 		mux := newMux(t, a)
 		for i := range nodes {
@@ -86,36 +106,65 @@ func TestExactlyTheWatchersOfAChange(t *testing.T) {
 			w.watch(ctx, mux, path, "99999")
 		}
 		synctest.Wait()
+		// Services with an instance on n1.
+		var onN1 []string
+		for i := range services {
+			if (nodes+1-i%nodes)%nodes < 3 {
+				onN1 = append(onN1, of(i))
+			}
+		}
 		// They wait for an index nothing has, so that each evaluates anew
 		// with every change that concerns it and none is answered.
+		reader.take()
 		for _, c := range []struct {
-			name, path, body string
-			services         int64 // watchers of services that evaluate again
-			rest             int64 // of the others
+			name, body string
+			wakes      []string // these once, and nobody else
 		}{
-			{"a check of an instance", "register", `{"Node":"n0","SkipNodeUpdate":true,"Check":{"CheckID":"s30","ServiceID":"s30","Status":"critical"}}`, 1, 3},
-			{"the same again", "register", `{"Node":"n0","SkipNodeUpdate":true,"Check":{"CheckID":"s30","ServiceID":"s30","Status":"critical"}}`, 0, 0},
-			{"an instance", "register", `{"Node":"n1","SkipNodeUpdate":true,"Service":{"Service":"s31","Port":1}}`, 1, 3},
-			{"a check of a node", "register", `{"Node":"n1","SkipNodeUpdate":true,"Check":{"CheckID":"disk","Status":"passing"}}`, 101, 4},
+			{"a check of an instance", `{"Node":"n0","SkipNodeUpdate":true,"Check":{"CheckID":"s30","ServiceID":"s30","Status":"critical"}}`,
+				[]string{of(30), "/v1/health/state/any", "/v1/health/node/n0", "/v1/health/checks/s30"}},
+			{"the same again", `{"Node":"n0","SkipNodeUpdate":true,"Check":{"CheckID":"s30","ServiceID":"s30","Status":"critical"}}`, nil},
+			{"an instance", `{"Node":"n1","SkipNodeUpdate":true,"Service":{"Service":"s31","Port":1}}`,
+				[]string{of(31), "/v1/catalog/service/s31", "/v1/catalog/services", "/v1/catalog/node/n1"}},
+			{"a check of a node", `{"Node":"n1","SkipNodeUpdate":true,"Check":{"CheckID":"disk","Status":"passing"}}`,
+				append(onN1, "/v1/health/state/any", "/v1/health/node/n1", "/v1/health/checks/s30", "/v1/catalog/service/s31")},
 		} {
-			before := reader.evaluated.Load()
-			if rec := do(mux, http.MethodPut, "/v1/catalog/"+c.path, c.body); rec.Code != http.StatusOK {
+			if rec := do(mux, http.MethodPut, "/v1/catalog/register", c.body); rec.Code != http.StatusOK {
 				t.Fatalf("%s: %d %s", c.name, rec.Code, rec.Body)
 			}
 			if answered := w.take(); len(answered) != 0 {
 				t.Errorf("%s: answered %v", c.name, answered)
 			}
-			if got := reader.evaluated.Load() - before - writes; got != c.services+c.rest {
-				t.Errorf("%s: %d evaluations, want %d of services and %d others", c.name, got, c.services, c.rest)
+			want := map[string]int{}
+			for _, path := range c.wakes {
+				want[path] = 1
 			}
+			if got := reader.take(); !maps.Equal(got, want) {
+				t.Errorf("%s: evaluated %v, want %v", c.name, got, want)
+			}
+		}
+		// And those who wait for less are answered, once each.
+		cancel()
+		w.wg.Wait()
+		ctx, cancel = context.WithCancel(t.Context())
+		index := do(mux, http.MethodGet, "/v1/catalog/nodes", "").Header().Get("X-Consul-Index")
+		if highest := do(mux, http.MethodGet, "/v1/health/state/any", "").Header().Get("X-Consul-Index"); len(highest) > len(index) || len(highest) == len(index) && highest > index {
+			index = highest
+		}
+		for i := range services {
+			w.watch(ctx, mux, of(i), index)
+		}
+		w.watch(ctx, mux, "/v1/health/state/any", index)
+		if answered := w.take(); len(answered) != 0 {
+			t.Fatalf("answered before anything happened: %v", answered)
+		}
+		register(t, mux, `{"Node":"n20","SkipNodeUpdate":true,"Check":{"CheckID":"s500","ServiceID":"s500","Status":"critical"}}`)
+		if answered := w.take(); len(answered) != 2 || answered[of(500)] == "" || answered["/v1/health/state/any"] == "" {
+			t.Errorf("answered %v, want the watchers of s500 and of all checks", answered)
 		}
 		cancel()
 		w.wg.Wait()
 	})
 }
-
-// writes is how many reads a write makes for itself.
-const writes = 1
 
 // TestWatchersAreAnswered changes what each watches and looks at who answers.
 func TestWatchersAreAnswered(t *testing.T) {
