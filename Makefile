@@ -25,9 +25,11 @@ RACE_PKGS    := ./internal/signal/... ./internal/lifecycle/... ./internal/loggin
 CYCLES   ?= 200
 CHAOS    ?=
 BENCH    ?= all
+FUZZTIME ?= 1m
+FUZZ     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-deps vet unit race process check-generated lint fmt generate docs check bench demo chaos release-check snapshot clean
+.PHONY: help run build test test-deps vet unit race process check-generated lint fmt generate docs check bench demo chaos fuzz release-check snapshot clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,8 +80,11 @@ check: lint test release-check ## test, lint and the release configuration
 chaos: ## Three servers under faults: make chaos CYCLES=200 CHAOS='-seed 1'
 	$(GO) run ./internal/chaos/cmd -cycles $(CYCLES) $(CHAOS)
 
-bench: ## Measure: make bench BENCH='kv startup failover memory watchers'
+bench: ## Measure: make bench BENCH='kv health dns register services'
 	$(GO) run ./internal/loadgen/cmd $(BENCH)
+
+fuzz: ## Fuzz each target for FUZZTIME: make fuzz FUZZTIME=5m FUZZ='FuzzAnswer FuzzFilter'
+	GO=$(GO) FUZZTIME=$(FUZZTIME) ./scripts/fuzz.sh $(FUZZ)
 
 release-check: ## Check goreleaser.yaml
 	$(GO) run $(GORELEASER) check

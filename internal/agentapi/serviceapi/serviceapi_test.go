@@ -56,15 +56,21 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) serve(t *testing.T) *fixture {
+func (f *fixture) route(t *testing.T) {
 	t.Helper()
 	var err error
 	if f.mux, err = httpapi.NewMux(httpapi.Config{Routes: f.api.Routes(), Dispatcher: nowhere{}}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (f *fixture) serve(t *testing.T) *fixture {
+	t.Helper()
+	f.route(t)
 	srv := httptest.NewServer(f.mux)
 	t.Cleanup(srv.Close)
 	transport := &http.Transport{DisableKeepAlives: true}
+	var err error
 	if f.client, err = api.NewClient(&api.Config{Address: srv.URL, HttpClient: &http.Client{Transport: transport}}); err != nil {
 		t.Fatal(err)
 	}
