@@ -20,7 +20,8 @@ GORELEASER    := github.com/goreleaser/goreleaser/v2@v2.16.0
 PROCESS_PKGS := ./internal/e2e/... ./internal/compat/... ./internal/chaos/... ./internal/loadgen/...
 # Packages whose tests also run under the race detector in `make test`.
 RACE_PKGS    := ./internal/signal/... ./internal/lifecycle/... ./internal/logging/... ./internal/store/... \
-                ./internal/query/... ./internal/fsm/... ./internal/consensus/... ./internal/rpc/... ./internal/httpapi/... ./internal/ca/... ./internal/leafcert/...
+                ./internal/query/... ./internal/fsm/... ./internal/consensus/... ./internal/rpc/... ./internal/httpapi/... ./internal/ca/... ./internal/leafcert/... \
+                ./internal/tlsconf/... ./internal/view/... ./internal/catalog/...
 
 CYCLES   ?= 200
 CHAOS    ?=

@@ -17,6 +17,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -218,6 +219,38 @@ func (a *Authority) Issue(o Options) (certPEM, keyPEM []byte, err error) {
 		return nil, nil, err
 	}
 	return encode("CERTIFICATE", der), keyPEM, nil
+}
+
+// IssueURI makes a certificate as a cluster's own authority does: of one URI and
+// further names, without a subject. It is for tests of what is done with them.
+func (a *Authority) IssueURI(uri string, dns []string, life time.Duration) (*tls.Certificate, error) {
+	key, _, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	serial, err := serialNumber()
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(uri)
+	if err != nil {
+		return nil, err
+	}
+	from := begin(time.Time{})
+	t := &x509.Certificate{
+		SerialNumber: serial, NotBefore: from, NotAfter: from.Add(life), URIs: []*url.URL{u}, DNSNames: dns,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, a.Cert, key.Public(), a.key)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }
 
 // allows fails where nobody would accept what the authority signed.
