@@ -2,7 +2,10 @@ package consensus
 
 import (
 	"context"
+	"errors"
+	"io"
 	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -43,6 +46,13 @@ func (n *Node) watchConnections(ctx context.Context, r *running) {
 	}
 }
 
+// connectionLost says that a connection was made and then ended by the other
+// side, as one to a process that is being killed is, which TLS notices while it
+// is made.
+func connectionLost(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF)
+}
+
 func (n *Node) leaderMayBeDead(ctx context.Context, r *running) {
 	addr, id := r.raft.LeaderWithID()
 	if r.raft.State() != raft.Follower || id == "" || !n.mayLead(r) {
@@ -76,10 +86,12 @@ func (n *Node) leaderMayBeDead(ctx context.Context, r *running) {
 func (n *Node) refuses(ctx context.Context, r *running, addr raft.ServerAddress, asked time.Time) bool {
 	for range dialAttempts {
 		c, err := r.stream.Dial(addr, n.cfg.Reloadable.HeartbeatTimeout)
-		if err != nil {
+		switch {
+		case err == nil:
+			_ = c.Close() // nothing was sent
+		case !connectionLost(err):
 			return connectionRefused(err)
 		}
-		_ = c.Close() // nothing was sent
 		if !pause(ctx, dialAgain) || r.raft.LastContact().After(asked) {
 			return false
 		}

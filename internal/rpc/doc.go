@@ -14,7 +14,8 @@
 //     connections that have said nothing yet, streams, message sizes, time.
 //
 // It does not choose servers, retry, or know who leads; that is routing's.
-// TLS comes later in two places made for it: the dialer given to a [Pool] or
-// [Mux] may return a TLS connection, and [Mux] classifies connections in one
-// function, where ALPN takes the place of the first byte.
+// TLS comes from the dialer given to a [Pool] or [Mux], and on the other side
+// from the mux's [Security]; gRPC itself knows nothing of it. A method that only
+// servers may call says so ([Method.ServersOnly]), and a caller whose certificate
+// shows that it is none is refused.
 package rpc

@@ -23,13 +23,17 @@ type Method[Req, Resp any] struct {
 	// Write says that running the call twice is not the same as running it
 	// once, so a lost answer is failure.OutcomeUnknown.
 	Write bool
+	// ServersOnly refuses callers that are known not to be servers, as
+	// failure.PermissionDenied.
+	ServersOnly bool
 }
 
 // Registration is a method with its handler, ready to be given to [NewServer].
 type Registration struct {
-	name  string
-	write bool
-	run   func(ctx context.Context, dec func(any) error) (any, error)
+	name    string
+	write   bool
+	servers bool
+	run     func(ctx context.Context, dec func(any) error) (any, error)
 }
 
 // Name returns the method's name.
@@ -48,8 +52,9 @@ func Handle[Req, Resp any, PReq interface {
 	codec.Message
 }](m Method[Req, Resp], fn func(context.Context, *Req) (*Resp, error)) Registration {
 	return Registration{
-		name:  m.Name,
-		write: m.Write,
+		name:    m.Name,
+		write:   m.Write,
+		servers: m.ServersOnly,
 		run: func(ctx context.Context, dec func(any) error) (any, error) {
 			req := PReq(new(Req))
 			if err := dec(req); err != nil {
@@ -84,6 +89,11 @@ func (r Registration) desc(s *Server) grpc.MethodDesc {
 					err = toStatus(err)
 				}
 			}()
+			if r.servers {
+				if err := s.serversOnly(ctx, r.name); err != nil {
+					return nil, err
+				}
+			}
 			return r.run(ctx, dec)
 		},
 	}

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,21 +11,43 @@ import (
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/connlimit"
+	"github.com/ctl-sh/ctl/internal/tlsconf"
 )
 
-// First bytes of a connection. HTTP/2's preface begins with 'P'; a TLS hello
-// would begin with 0x16.
+// First bytes of a connection. HTTP/2's preface begins with 'P', a TLS record
+// that holds a hello with 0x16.
 const (
 	firstByteRaft = 0x01
 	firstByteGRPC = 'P'
+	firstByteTLS  = 0x16
 )
+
+// Security is TLS on the shared port: a tlsconf.Store.
+type Security interface {
+	// Incoming answers a hello; nil refuses it.
+	Incoming() *tls.Config
+	// Required refuses connections in plain text.
+	Required() bool
+	// Peer says who the other side is; nil is a connection in plain text.
+	Peer(*tls.ConnectionState) tlsconf.Peer
+	// Journal takes refused connections.
+	Journal() *tlsconf.Journal
+}
+
+// plain is a port without TLS: everybody may do everything.
+type plain struct{ journal *tlsconf.Journal }
+
+func (plain) Incoming() *tls.Config                  { return nil }
+func (plain) Required() bool                         { return false }
+func (plain) Peer(*tls.ConnectionState) tlsconf.Peer { return tlsconf.Peer{Server: true} }
+func (p plain) Journal() *tlsconf.Journal            { return p.journal }
 
 // MuxMetrics are a mux's counters; nil ones are not counted.
 type MuxMetrics struct {
 	Accepted Counter // connections accepted
 	Raft     Counter // connections handed to Raft
 	Refused  Counter // over a limit
-	Unknown  Counter // unknown first byte, or silent until the timeout
+	Unknown  Counter // unknown first byte, silent until the timeout, or refused by TLS
 }
 
 // MuxConfig is what a [Mux] needs.
@@ -38,7 +61,10 @@ type MuxConfig struct {
 	Advertise net.Addr
 	// Dial opens Raft connections to other servers; nil is a plain TCP dial.
 	Dial Dialer
-	// HandshakeTimeout bounds the time until the first byte; zero is 5 s.
+	// Security is TLS on the port; nil is none.
+	Security Security
+	// HandshakeTimeout bounds the time until the first byte, and that of a TLS
+	// handshake; zero is 5 s.
 	HandshakeTimeout time.Duration
 	// MaxConnsPerClient bounds connections per IP address; zero is no limit.
 	MaxConnsPerClient int
@@ -60,6 +86,9 @@ func (c MuxConfig) withDefaults() MuxConfig {
 	if c.MaxSilent == 0 {
 		c.MaxSilent = 512
 	}
+	if c.Security == nil {
+		c.Security = plain{tlsconf.NewJournal(c.Logger)}
+	}
 	c.Dial = PoolConfig{Dial: c.Dial}.withDefaults().Dial
 	c.Metrics.Accepted = counterOr(c.Metrics.Accepted)
 	c.Metrics.Raft = counterOr(c.Metrics.Raft)
@@ -68,8 +97,9 @@ func (c MuxConfig) withDefaults() MuxConfig {
 	return c
 }
 
-// Mux shares one listener between Raft and gRPC, by a connection's first byte.
-// Connections it has handed over belong to their receiver.
+// Mux shares one listener between Raft and gRPC, by a connection's first byte,
+// and over TLS also by the protocol that the hello names (ALPN). Connections it
+// has handed over belong to their receiver.
 type Mux struct {
 	cfg     MuxConfig
 	log     *slog.Logger
@@ -77,6 +107,7 @@ type Mux struct {
 	silent  chan struct{} // one token for each connection being classified
 	raft    *queue
 	grpc    *queue
+	sign    *queue
 
 	mu      sync.Mutex
 	pending map[net.Conn]struct{} // being classified; closed at stop
@@ -95,12 +126,18 @@ func NewMux(cfg MuxConfig) (*Mux, error) {
 		silent:  make(chan struct{}, cfg.MaxSilent),
 		raft:    newQueue(cfg.Advertise),
 		grpc:    newQueue(cfg.Listener.Addr()),
+		sign:    newQueue(cfg.Listener.Addr()),
 		pending: make(map[net.Conn]struct{}),
 	}, nil
 }
 
 // GRPC returns the listener that yields gRPC connections.
 func (m *Mux) GRPC() net.Listener { return m.grpc }
+
+// Sign returns the listener that yields connections of agents that have no
+// certificate and may only ask for one. Somebody must accept them where TLS
+// allows them, and only there.
+func (m *Mux) Sign() net.Listener { return m.sign }
 
 // SetMaxConnsPerClient changes the limit for connections to come.
 func (m *Mux) SetMaxConnsPerClient(n int) { m.limiter.SetLimit(n) }
@@ -117,10 +154,12 @@ func (m *Mux) Run(ctx context.Context, ready func()) error {
 	m.cfg.Listener.Close()
 	m.raft.Close()
 	m.grpc.Close()
+	m.sign.Close()
 	m.closePending()
 	classifying.Wait()
 	m.raft.discard()
 	m.grpc.discard()
+	m.sign.discard()
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -194,14 +233,14 @@ func (m *Mux) closePending() {
 
 // handOver finds out what c speaks and gives it to its listener.
 func (m *Mux) handOver(ctx context.Context, c net.Conn) {
-	to, conn, err := m.classify(c)
+	to, conn, err := m.classify(ctx, c)
 	m.mu.Lock()
 	delete(m.pending, c)
 	m.mu.Unlock()
 	if err != nil {
 		if ctx.Err() == nil {
 			m.cfg.Metrics.Unknown.Inc()
-			m.log.Debug("connection closed before it was known what it speaks", "from", c.RemoteAddr().String(), "error", err)
+			m.complain(c, err)
 		}
 		c.Close()
 		return
@@ -214,27 +253,113 @@ func (m *Mux) handOver(ctx context.Context, c net.Conn) {
 	}
 }
 
-// classify reads the first byte of c. Raft's is consumed; gRPC's is given back.
-// This is the place for TLS: a hello would be answered here, and ALPN decide.
-func (m *Mux) classify(c net.Conn) (*queue, net.Conn, error) {
-	if err := c.SetReadDeadline(time.Now().Add(m.cfg.HandshakeTimeout)); err != nil {
+// refusal is a connection that an operator should know was refused: somebody
+// without the right certificate, or without any.
+type refusal struct{ err error }
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
+func (m *Mux) complain(c net.Conn, err error) {
+	var r *refusal
+	if errors.As(err, &r) {
+		m.cfg.Security.Journal().Refused("a connection to the cluster port was refused", c.RemoteAddr(), r.err)
+		return
+	}
+	m.log.Debug("connection closed before it was known what it speaks", "from", c.RemoteAddr().String(), "error", err)
+}
+
+// classify reads the first byte of c, and over TLS that of what is inside.
+// Raft's is consumed; gRPC's is given back.
+func (m *Mux) classify(ctx context.Context, c net.Conn) (*queue, net.Conn, error) {
+	if err := c.SetDeadline(time.Now().Add(m.cfg.HandshakeTimeout)); err != nil {
 		return nil, nil, err
 	}
-	var first [1]byte
-	if _, err := c.Read(first[:]); err != nil {
+	first, err := firstByte(c)
+	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.SetReadDeadline(time.Time{}); err != nil {
-		return nil, nil, err
+	if first == firstByteTLS {
+		to, conn, err := m.classifyTLS(ctx, &unreadConn{Conn: c, first: first, unread: true})
+		if err != nil {
+			return nil, nil, err
+		}
+		return to, conn, c.SetDeadline(time.Time{})
 	}
-	switch first[0] {
+	to := m.speaks(first)
+	switch {
+	case to == nil:
+		return nil, nil, fmt.Errorf("unknown first byte 0x%02x", first)
+	case m.cfg.Security.Required():
+		return nil, nil, &refusal{fmt.Errorf("it speaks %s in plain text, and tls.internal_rpc.verify_incoming demands TLS: set verify_outgoing there", speakers[first])}
+	}
+	conn := c
+	if to == m.grpc {
+		conn = &unreadConn{Conn: c, first: first, unread: true}
+	}
+	return to, &peerConn{conn, m.cfg.Security.Peer(nil)}, c.SetDeadline(time.Time{})
+}
+
+var speakers = map[byte]string{firstByteRaft: "Raft", firstByteGRPC: "RPC"}
+
+// speaks returns who takes a connection with that first byte, nil for nobody.
+func (m *Mux) speaks(first byte) *queue {
+	switch first {
 	case firstByteRaft:
-		return m.raft, c, nil
+		return m.raft
 	case firstByteGRPC:
-		return m.grpc, &unreadConn{Conn: c, first: first[0], unread: true}, nil
-	default:
-		return nil, nil, fmt.Errorf("unknown first byte 0x%02x", first[0])
+		return m.grpc
 	}
+	return nil
+}
+
+func firstByte(c net.Conn) (byte, error) {
+	var first [1]byte
+	_, err := c.Read(first[:])
+	return first[0], err
+}
+
+// classifyTLS answers a hello. What the hello names and what is then spoken must
+// be the same, so that a role demanded of the one holds for the other.
+func (m *Mux) classifyTLS(ctx context.Context, c net.Conn) (*queue, net.Conn, error) {
+	conf := m.cfg.Security.Incoming()
+	if conf == nil {
+		return nil, nil, &refusal{errors.New("it speaks TLS, and this server has no certificate to answer with: set tls.internal_rpc.cert_file and key_file here, or let that agent speak plain text (verify_outgoing)")}
+	}
+	conn := tls.Server(c, conf)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, nil, &refusal{err}
+	}
+	state := conn.ConnectionState()
+	var want *queue
+	switch state.NegotiatedProtocol {
+	case tlsconf.ProtocolRaft:
+		want = m.raft
+	case tlsconf.ProtocolRPC:
+		want = m.grpc
+	case tlsconf.ProtocolSign:
+		return m.sign, conn, nil
+	default:
+		return nil, nil, &refusal{errors.New("it speaks TLS, but names none of the protocols of agents (ALPN)")}
+	}
+	first, err := firstByte(conn)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.speaks(first) != want {
+		return nil, nil, &refusal{fmt.Errorf("it announced %s and speaks something else", state.NegotiatedProtocol)}
+	}
+	var inner net.Conn = conn
+	if want == m.grpc {
+		inner = &unreadConn{Conn: conn, first: first, unread: true}
+	}
+	return want, &peerConn{inner, m.cfg.Security.Peer(&state)}, nil
+}
+
+// peerConn is a connection with what is known of its other side.
+type peerConn struct {
+	net.Conn
+	peer tlsconf.Peer
 }
 
 // unreadConn gives a byte that was read back to the first Read. Read is called

@@ -119,6 +119,7 @@ func NewServer(cfg ServerConfig, regs ...Registration) (*Server, error) {
 func serverOptions(cfg ServerConfig) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
+		grpc.Creds(peerCredentials{}),
 		grpc.MaxRecvMsgSize(cfg.MaxRequestBytes),
 		grpc.MaxConcurrentStreams(cfg.MaxConcurrentStreams),
 		grpc.ConnectionTimeout(cfg.HandshakeTimeout),

@@ -33,6 +33,6 @@ type progress struct {
 
 // The calls servers make to each other, but for those of consensus and httpapi.
 var (
-	methodBootstrap = rpc.Method[bootstrapAsk, bootstrapAnswer]{Name: "server.bootstrap"}
-	methodProgress  = rpc.Method[none, progress]{Name: "server.progress"}
+	methodBootstrap = rpc.Method[bootstrapAsk, bootstrapAnswer]{Name: "server.bootstrap", ServersOnly: true}
+	methodProgress  = rpc.Method[none, progress]{Name: "server.progress", ServersOnly: true}
 )

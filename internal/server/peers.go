@@ -9,8 +9,8 @@ import (
 
 // The calls of consensus.
 var (
-	methodReadIndex = rpc.Method[consensus.ReadIndexRequest, consensus.ReadIndexResponse]{Name: "raft.read-index"}
-	methodTerm      = rpc.Method[consensus.TermRequest, consensus.TermReply]{Name: "raft.term"}
+	methodReadIndex = rpc.Method[consensus.ReadIndexRequest, consensus.ReadIndexResponse]{Name: "raft.read-index", ServersOnly: true}
+	methodTerm      = rpc.Method[consensus.TermRequest, consensus.TermReply]{Name: "raft.term", ServersOnly: true}
 )
 
 // peers implements consensus.Peers over the connections between servers.
