@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +18,16 @@ import (
 type HTTPServerConfig struct {
 	// Listeners are served until the stop, and closed by it.
 	Listeners []net.Listener
+	// Secure listeners are served over TLS, with TLS as the configuration.
+	// Each handshake may take HandshakeTimeout; zero is 5 s.
+	Secure           []net.Listener
+	TLS              *tls.Config
+	HandshakeTimeout time.Duration
+	// Refused is told of connections that did not come about because one side
+	// spoke TLS and the other did not, or would not have the other's
+	// certificate. It may be called at any time, by any number of goroutines;
+	// nil tells nobody.
+	Refused func(peer string, err error)
 	// Handler answers: a Mux.
 	Handler http.Handler
 	Logger  *slog.Logger
@@ -40,6 +51,12 @@ type HTTPServerConfig struct {
 func (c HTTPServerConfig) withDefaults() HTTPServerConfig {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = 5 * time.Second
+	}
+	if c.Refused == nil {
+		c.Refused = func(string, error) {}
 	}
 	if c.ReadHeaderTimeout == 0 {
 		c.ReadHeaderTimeout = 5 * time.Second
@@ -88,7 +105,9 @@ func (s *HTTPServer) Run(ctx context.Context, ready func()) error {
 		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:          s.errorLog(),
+		Protocols:         new(http.Protocols),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			switch state {
@@ -100,11 +119,23 @@ func (s *HTTPServer) Run(ctx context.Context, ready func()) error {
 			}
 		},
 	}
-	failed := make(chan error, len(s.cfg.Listeners))
+	hs.Protocols.SetHTTP1(true)
+	hs.Protocols.SetHTTP2(true) // over TLS
+	failed := make(chan error, len(s.cfg.Listeners)+len(s.cfg.Secure))
 	var serving sync.WaitGroup
+	limited := func(l net.Listener) *limitedListener {
+		return &limitedListener{Listener: l, limiter: s.limiter, log: s.cfg.Logger}
+	}
 	for _, l := range s.cfg.Listeners {
 		serving.Go(func() {
-			failed <- hs.Serve(&limitedListener{Listener: l, limiter: s.limiter, farewell: &s.farewell, log: s.cfg.Logger})
+			plain := limited(l)
+			plain.farewell, plain.refused = &s.farewell, s.cfg.Refused
+			failed <- hs.Serve(plain)
+		})
+	}
+	for _, l := range s.cfg.Secure {
+		serving.Go(func() {
+			failed <- hs.Serve(&secureListener{limitedListener: limited(l), config: s.cfg.TLS, timeout: s.cfg.HandshakeTimeout})
 		})
 	}
 	ready()
@@ -144,12 +175,18 @@ func shutdown(hs *http.Server, d time.Duration) bool {
 	return hs.Shutdown(ctx) == nil
 }
 
-// limitedListener refuses connections over the limit with an answer.
+// maxStreams bounds the requests in flight on one HTTP/2 connection, which counts
+// as one connection of its client.
+const maxStreams = 100
+
+// limitedListener refuses connections over the limit, with an answer where there
+// is a farewell.
 type limitedListener struct {
 	net.Listener
 	limiter  *connlimit.Limiter
 	farewell *farewell
 	log      *slog.Logger
+	refused  func(peer string, err error)
 }
 
 // Accept implements net.Listener.
@@ -161,10 +198,18 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		release, ok := l.limiter.Acquire(c.RemoteAddr())
 		if ok {
-			return connlimit.NewConn(c, release), nil
+			c = connlimit.NewConn(c, release)
+			if l.refused != nil {
+				c = &plainConn{Conn: c, refused: l.refused}
+			}
+			return c, nil
 		}
 		l.log.Warn("connection refused: too many from this address",
 			"from", clientHost(c.RemoteAddr()), "limit", l.limiter.Limit())
+		if l.farewell == nil {
+			_ = c.Close() // it could not read an answer before a handshake
+			continue
+		}
 		l.farewell.say(c, fmt.Sprintf("Too many concurrent connections from your address (limit %d)\n", l.limiter.Limit()))
 	}
 }
