@@ -225,11 +225,15 @@ func (c *Conn) httpTransport() (*http.Transport, error) {
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = conf
+	// Over HTTP/2 the reason why a handshake failed is lost. A command makes a
+	// few requests, one after the other.
+	t.ForceAttemptHTTP2 = false
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	return t, nil
 }
 
 func (c *Conn) tlsConfig(insecure bool) (*tls.Config, error) {
-	return api.SetupTLSConfig(&api.TLSConfig{
+	conf, err := api.SetupTLSConfig(&api.TLSConfig{
 		Address:            c.values.text("tls-server-name"),
 		CAFile:             c.values.text("ca-file"),
 		CAPath:             c.values.text("ca-path"),
@@ -237,6 +241,22 @@ func (c *Conn) tlsConfig(insecure bool) (*tls.Config, error) {
 		KeyFile:            c.values.text("client-key"),
 		InsecureSkipVerify: insecure,
 	})
+	if err != nil {
+		var files []string
+		for _, name := range []string{"ca-file", "ca-path", "client-cert", "client-key"} {
+			if file := c.values.text(name); file != "" {
+				files = append(files, c.values.source(name)+" "+file)
+			}
+		}
+		return nil, fmt.Errorf("%w (%s)", err, strings.Join(files, ", "))
+	}
+	if len(conf.Certificates) > 0 {
+		// Go sends nothing where it thinks that the agent will refuse it, and
+		// the agent then asks for what it was given.
+		cert := conf.Certificates[0]
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+	}
+	return conf, nil
 }
 
 // token returns the token to send, empty for none. The stronger origin wins;

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -42,6 +43,9 @@ func (f *Factory) describe(err error) report {
 // hint says what to do next. Empty means that the message says enough.
 func (c *Conn) hint(kind failure.Kind, err error) string {
 	text := err.Error()
+	if strings.Contains(text, textPlainOnTLS) {
+		return "The agent speaks HTTPS on this port: use https:// in the address, or set CTL_HTTP_SSL=true."
+	}
 	switch kind {
 	case failure.OutcomeUnknown:
 		return "The change may have been made, or may still be. Read it back before trying again; for keys, a write with -cas and -modify-index is safe to repeat."
@@ -64,10 +68,43 @@ func (c *Conn) hint(kind failure.Kind, err error) string {
 		strings.Contains(text, "does not look like a TLS handshake"):
 		return "The agent speaks HTTP on this port, not HTTPS: use http:// in the address, or unset CTL_HTTP_SSL and CONSUL_HTTP_SSL."
 	case strings.Contains(text, "x509:") || strings.Contains(text, "tls:"):
-		return "The TLS handshake failed: check --ca-file, --client-cert, --client-key and --tls-server-name."
+		return c.hintTLS(err)
 	default:
 		return "Check that an agent runs there (`ctl agent -dev` starts one to try things with), or give another address with --http-addr, CTL_HTTP_ADDR or a context (`ctl config explain` says where the settings come from)."
 	}
+}
+
+// textPlainOnTLS is what an HTTPS port answers to a request in plain text.
+const textPlainOnTLS = "Client sent an HTTP request to an HTTPS server"
+
+// hintTLS says which setting to look at after a failed handshake.
+func (c *Conn) hintTLS(err error) string {
+	named := func(setting, otherwise string) string {
+		if file := c.values.text(setting); file != "" {
+			return fmt.Sprintf("%s (from %s)", file, c.values.source(setting))
+		}
+		return otherwise
+	}
+	var host x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	text := err.Error()
+	switch {
+	case errors.As(err, &authority):
+		trusted := named("ca-file", named("ca-path", ""))
+		if trusted == "" {
+			return "The agent's certificate is not of an authority this machine trusts. Name the cluster's own with --ca-file or CTL_CACERT."
+		}
+		return "The agent's certificate is not of an authority in " + trusted + "."
+	case errors.As(err, &host):
+		return "The agent is reached by a name that is not in its certificate. Give one that is with --tls-server-name or CTL_TLS_SERVER_NAME; `ctl tls inspect` lists them."
+	case strings.Contains(text, "tls: certificate required"):
+		return "The agent demands a certificate. Give one with --client-cert and --client-key, or CTL_CLIENT_CERT and CTL_CLIENT_KEY; `ctl tls cert create -cli` makes one."
+	case strings.Contains(text, "remote error: tls:"):
+		return "The agent refuses " + named("client-cert", "this command's certificate") + ": it may be expired, or of an authority the agent does not trust. The agent's log says why; `ctl tls inspect` shows the file."
+	case strings.Contains(text, "expired or is not yet valid"):
+		return "The agent's certificate is outside its time: replace it there, or compare the clocks."
+	}
+	return "The TLS handshake failed: check --ca-file, --client-cert, --client-key and --tls-server-name."
 }
 
 // print writes the report as text. The message stands alone on the first line,
