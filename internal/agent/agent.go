@@ -25,6 +25,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/logging"
 	"github.com/ctl-sh/ctl/internal/rpc"
 	"github.com/ctl-sh/ctl/internal/telemetry"
+	"github.com/ctl-sh/ctl/internal/tlsconf"
 	"github.com/ctl-sh/ctl/internal/view"
 )
 
@@ -48,6 +49,7 @@ type Agent struct {
 	log      *slog.Logger
 	lock     *dirlock.Lock // nil in dev mode
 	metrics  *telemetry.Metrics
+	tls      *tlsconf.Store
 	lan      *gossip.Pool
 	wan      *gossip.Pool // nil on clients and where it is off
 	retry    []*gossip.RetryJoin
@@ -106,6 +108,9 @@ func New(cfg Config) (_ *Agent, err error) {
 	if err := telemetry.BridgeGoMetrics(a.metrics); err != nil {
 		return nil, fmt.Errorf("collect the libraries' metrics: %w", err)
 	}
+	if a.tls, err = tlsconf.New(tlsSettings(rt, a.log.With(logging.KeyComponent, "agent.tls"))); err != nil {
+		return nil, err
+	}
 	if a.lan, err = lanPool(rt, a.id, a.log); err != nil {
 		return nil, err
 	}
@@ -116,7 +121,7 @@ func New(cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.pool = rpc.NewPool(rpc.PoolConfig{
-		Dial: dialer(rt), MaxRequestBytes: maxRequestBytes(rt),
+		Dial: a.tls.Dialer(tlsconf.ProtocolRPC, dialer(rt)), MaxRequestBytes: maxRequestBytes(rt),
 		KeepaliveInterval: rt.Performance.GRPCKeepaliveInterval, KeepaliveTimeout: rt.Performance.GRPCKeepaliveTimeout,
 		Metrics: rpc.PoolMetrics{Calls: a.metrics.Counter("client.rpc"), Failed: a.metrics.Counter("client.rpc.failed")},
 	})
@@ -132,11 +137,16 @@ func New(cfg Config) (_ *Agent, err error) {
 	} else {
 		a.back = a.newClient(rt)
 	}
-	listeners, err := listenHTTP(rt)
+	listeners, err := listenHTTP(rt.HTTP, "ports.http", rt.UnixSockets)
 	if err != nil {
 		return nil, err
 	}
 	opened = append(opened, listeners...)
+	secure, err := listenHTTP(rt.HTTPS, "ports.https", rt.UnixSockets)
+	if err != nil {
+		return nil, err
+	}
+	opened = append(opened, secure...)
 	if len(rt.DNS) > 0 {
 		if err := a.newDNS(rt); err != nil {
 			return nil, err
@@ -155,7 +165,7 @@ func New(cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.watches.wanted.Set(watched)
-	return a, a.serve(rt, listeners)
+	return a, a.serve(rt, listeners, secure)
 }
 
 // own makes the data directory and the node id this agent's.
@@ -217,7 +227,7 @@ func dialer(rt *config.Runtime) rpc.Dialer {
 func maxRequestBytes(rt *config.Runtime) int { return max(rt.Limits.KVMaxValueSize, 1<<20) + 64<<10 }
 
 // serve prepares the HTTP API.
-func (a *Agent) serve(rt *config.Runtime, listeners []net.Listener) (err error) {
+func (a *Agent) serve(rt *config.Runtime, listeners, secure []net.Listener) (err error) {
 	allow, err := prefixes(rt.Config.HTTP.AllowWriteHTTPFrom)
 	if err != nil {
 		return err
@@ -234,7 +244,11 @@ func (a *Agent) serve(rt *config.Runtime, listeners []net.Listener) (err error) 
 		return fmt.Errorf("prepare the HTTP API: %w", err)
 	}
 	a.http = httpapi.NewHTTPServer(httpapi.HTTPServerConfig{
-		Listeners: listeners, Handler: a.mux, Logger: a.log.With(logging.KeyComponent, "agent.http"),
+		Listeners: listeners, Secure: secure, TLS: a.tls.HTTPS(), HandshakeTimeout: rt.Limits.HTTPSHandshakeTimeout,
+		Refused: func(peer string, err error) {
+			a.tls.Journal().RefusedBy("a connection to the HTTP API was refused", peer, err)
+		},
+		Handler: a.mux, Logger: a.log.With(logging.KeyComponent, "agent.http"),
 		MaxConnsPerClient: rt.Limits.HTTPMaxConnsPerClient, MaxHeaderBytes: rt.Config.HTTP.MaxHeaderBytes,
 	})
 	return nil
@@ -278,7 +292,8 @@ func (a *Agent) parts() []lifecycle.Part {
 	if rt.PidFile != "" {
 		parts = append(parts, lifecycle.Part{Name: "pid file", Run: pidFile(rt.PidFile)})
 	}
-	parts = append(parts, lifecycle.Part{Name: "memory", Run: tuneMemory}, lifecycle.Part{Name: "metrics", Run: a.metrics.Run})
+	parts = append(parts, lifecycle.Part{Name: "memory", Run: tuneMemory}, lifecycle.Part{Name: "metrics", Run: a.metrics.Run},
+		lifecycle.Part{Name: "certificate files", Run: a.tls.Run})
 	parts = append(parts, port...)
 	parts = append(parts, lifecycle.Part{Name: "gossip", Run: a.lan.Run, StopTimeout: poolStop})
 	if a.wan != nil {
@@ -286,7 +301,7 @@ func (a *Agent) parts() []lifecycle.Part {
 	}
 	parts = append(parts, cluster...)
 	parts = append(parts, lifecycle.Part{Name: "certificates of services", Run: a.leaves.Run})
-	if len(rt.HTTP) > 0 {
+	if len(rt.HTTP)+len(rt.HTTPS) > 0 {
 		parts = append(parts, lifecycle.Part{Name: "HTTP API", Run: a.http.Run})
 	}
 	parts = append(parts, a.services.parts()...)
@@ -422,6 +437,11 @@ func (a *Agent) Reload(context.Context) error {
 	if err != nil {
 		return err
 	}
+	files := tlsSettings(fresh, nil)
+	takeFiles, err := a.tls.Prepare(files.InternalRPC, files.HTTPS)
+	if err != nil {
+		return err
+	}
 	watched, err := a.watches.defined(fresh)
 	if err != nil {
 		return err
@@ -437,6 +457,7 @@ func (a *Agent) Reload(context.Context) error {
 		return err
 	}
 	a.watches.wanted.Set(watched)
+	takeFiles()
 	filter, _ := telemetry.ParseFilter(fresh.Telemetry.PrefixFilter, fresh.Telemetry.FilterDefault)
 	a.metrics.SetFilter(filter)
 	if a.dns != nil {

@@ -24,9 +24,13 @@ func (a *Agent) keepGauges(ctx context.Context, ready func()) error {
 	dc := telemetry.Label{Name: "datacenter", Value: a.rt.Load().Datacenter}
 	leaf := a.metrics.Gauge("mesh.leaf.expiry")
 	servers, clients := a.metrics.Gauge("members.servers", dc), a.metrics.Gauge("members.clients", dc)
+	expiry := a.metrics.Gauge("agent.tls.cert.expiry")
 	tick := time.NewTicker(gaugesEvery)
 	defer tick.Stop()
 	for {
+		if end, ok := a.tls.Expiry(); ok {
+			expiry.Set(time.Until(end).Seconds())
+		}
 		n := map[bool]float64{}
 		for _, m := range a.lan.Members() {
 			if m.Status == gossip.StatusAlive {

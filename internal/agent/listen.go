@@ -39,13 +39,14 @@ func listen(l config.Listener, key string) (net.Listener, error) {
 	return ln, nil
 }
 
-// listenHTTP opens the client listeners, or none of them.
-func listenHTTP(rt *config.Runtime) ([]net.Listener, error) {
+// listenHTTP opens client listeners, or none of them. key names the setting that
+// moves their port.
+func listenHTTP(where []config.Listener, key string, sockets config.UnixSockets) ([]net.Listener, error) {
 	var all []net.Listener
-	for _, l := range rt.HTTP {
-		ln, err := listen(l, "ports.http")
+	for _, l := range where {
+		ln, err := listen(l, key)
 		if err == nil && l.Network == "unix" {
-			err = ownSocket(l.Address, rt.UnixSockets)
+			err = ownSocket(l.Address, sockets)
 		}
 		if err != nil {
 			closeAll(all)

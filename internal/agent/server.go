@@ -18,6 +18,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/rpc"
 	"github.com/ctl-sh/ctl/internal/server"
 	"github.com/ctl-sh/ctl/internal/statusapi"
+	"github.com/ctl-sh/ctl/internal/tlsconf"
 )
 
 // serverRole is the backend of an agent that is a server.
@@ -35,7 +36,7 @@ type serverRole struct {
 func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) {
 	log := a.log.With(logging.KeyComponent, "agent.server")
 	port, err := rpc.NewMux(rpc.MuxConfig{
-		Listener: ln, Logger: log, Advertise: net.TCPAddrFromAddrPort(rt.RPC.Advertise), Dial: dialer(rt),
+		Listener: ln, Logger: log, Advertise: net.TCPAddrFromAddrPort(rt.RPC.Advertise), Dial: a.tls.Dialer(tlsconf.ProtocolRaft, dialer(rt)), Security: a.tls,
 		HandshakeTimeout: rt.Limits.RPCHandshakeTimeout, MaxConnsPerClient: rt.Limits.RPCMaxConnsPerClient,
 		Metrics: rpc.MuxMetrics{Accepted: a.metrics.Counter("rpc.accept_conn"), Raft: a.metrics.Counter("rpc.raft_handoff")},
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/consensus"
 	"github.com/ctl-sh/ctl/internal/gossip"
+	"github.com/ctl-sh/ctl/internal/tlsconf"
 )
 
 // The functions of this file turn the configuration into each part's own
@@ -30,6 +31,7 @@ func identity(rt *config.Runtime, id string) gossip.Identity {
 		return ident
 	}
 	ident.RPCPort = int(rt.RPC.Advertise.Port())
+	ident.UseTLS = rt.TLS.InternalRPC.CertFile != ""
 	ident.Bootstrap = rt.Expect == 1
 	if !ident.Bootstrap {
 		ident.Expect = rt.Expect
@@ -38,6 +40,23 @@ func identity(rt *config.Runtime, id string) gossip.Identity {
 		ident.WANJoinPort = int(rt.SerfWAN.Advertise.Port())
 	}
 	return ident
+}
+
+// tlsSettings are the certificates and what is demanded with them.
+func tlsSettings(rt *config.Runtime, log *slog.Logger) tlsconf.Config {
+	r, h := rt.TLS.InternalRPC, rt.TLS.HTTPS
+	return tlsconf.Config{
+		InternalRPC: tlsconf.Settings{
+			CAFile: r.CAFile, CAPath: r.CAPath, CertFile: r.CertFile, KeyFile: r.KeyFile, MinVersion: r.MinVersion, CipherSuites: r.CipherSuites,
+			VerifyIncoming: r.VerifyIncoming, VerifyOutgoing: r.VerifyOutgoing, VerifyServerHostname: r.VerifyServerHostname,
+		},
+		HTTPS: tlsconf.Settings{
+			CAFile: h.CAFile, CAPath: h.CAPath, CertFile: h.CertFile, KeyFile: h.KeyFile, MinVersion: h.MinVersion, CipherSuites: h.CipherSuites,
+			VerifyIncoming: h.VerifyIncoming, VerifyOutgoing: h.VerifyOutgoing,
+		},
+		ServesHTTPS: len(rt.HTTPS) > 0, Server: rt.Server, Datacenter: rt.Datacenter, Domain: rt.Domain,
+		HandshakeTimeout: rt.Limits.RPCHandshakeTimeout, Logger: log,
+	}
 }
 
 // lanPool is the pool of this datacenter.

@@ -197,6 +197,8 @@ type Config struct {
 	Performance Performance `key:"performance"`
 	// Upper limits on what clients may ask of this agent.
 	Limits Limits `key:"limits"`
+	// Certificates of this agent, and what is demanded of those of others.
+	TLS TLS `key:"tls"`
 	// Timing of gossip inside the datacenter.
 	GossipLAN GossipLAN `key:"gossip_lan"`
 	// Timing of gossip between datacenters.

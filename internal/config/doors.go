@@ -6,7 +6,7 @@ import (
 )
 
 // refuse reports the settings whose silent absence would open a door: an agent
-// that was told to check rights or certificates must not run without. settings
+// that was told to check rights or to get certificates must not run without. settings
 // are all that were set, as effective returns them. Warnings that such a
 // setting has no effect are taken back.
 func refuse(settings []setting, out *findings) {
@@ -49,14 +49,6 @@ func door(path string) (missing, do string) {
 		return "automatic certificates (auto_encrypt)", removeIt
 	case path == "auto_config.enabled", path == "auto_config.authorization.enabled":
 		return "automatic configuration with certificates (auto_config)", removeIt
-	case !strings.HasPrefix(path, "tls."):
-		return "", ""
-	}
-	switch path[strings.LastIndexByte(path, '.')+1:] {
-	case "ca_file", "ca_path", "cert_file", "key_file", "use_auto_cert":
-		return "TLS certificates", removeIt
-	case "verify_incoming", "verify_outgoing", "verify_server_hostname":
-		return "the verification of TLS certificates", removeIt
 	}
 	return "", ""
 }

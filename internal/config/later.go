@@ -47,14 +47,17 @@ func later() []group {
 			{"acl.tokens.dns", String, reloadYes, "", "Secret for DNS."},
 			{"acl_datacenter", String, reloadNo, "", "Old way to switch ACLs on, by naming the authoritative datacenter."},
 		}},
-		{capability: "TLS", rows: append(tlsRows(),
-			row{"server_name", String, reloadNo, "", "Name in this server's certificate."},
-			row{"auto_encrypt", Object, reloadNo, "", "Certificates for clients from the servers."},
-			row{"auto_encrypt.tls", Bool, reloadNo, "false", "Ask the servers for a certificate (client)."},
-			row{"auto_encrypt.allow_tls", Bool, reloadNo, "false", "Give certificates to clients (server)."},
-			row{"auto_encrypt.dns_san", Strings, reloadNo, "", "Further DNS names in the certificate."},
-			row{"auto_encrypt.ip_san", Strings, reloadNo, "", "Further addresses in the certificate."},
-		)},
+		{capability: "automatic certificates", rows: []row{
+			{"auto_encrypt", Object, reloadNo, "", "Certificates for clients from the servers."},
+			{"auto_encrypt.tls", Bool, reloadNo, "false", "Ask the servers for a certificate (client)."},
+			{"auto_encrypt.allow_tls", Bool, reloadNo, "false", "Give certificates to clients (server)."},
+			{"auto_encrypt.dns_san", Strings, reloadNo, "", "Further DNS names in the certificate."},
+			{"auto_encrypt.ip_san", Strings, reloadNo, "", "Further addresses in the certificate."},
+		}},
+		{capability: "gRPC for proxies", rows: tlsGRPCRows()},
+		{status: Ignored, capability: "of no use here, where a server's certificate is for server.<datacenter>.<domain>", rows: []row{
+			{"server_name", String, reloadNo, "", "Name in this server's certificate."},
+		}},
 		{capability: "automatic configuration", rows: autoConfigRows()},
 		{capability: "the service mesh", rows: connectRows()},
 		{capability: "the web UI", rows: []row{
@@ -113,34 +116,20 @@ func later() []group {
 	}
 }
 
-// tlsRows are the four blocks of tls, which share their keys.
-func tlsRows() []row {
-	rows := []row{{"tls", Object, reloadYes, "", "Certificates and what is verified with them."}}
-	for _, b := range []struct{ name, comment string }{
-		{"defaults", "Settings for every listener that has none of its own."},
-		{"internal_rpc", "Requests and consensus between agents."},
-		{"https", "The HTTP API."},
-		{"grpc", "gRPC for proxies."},
-	} {
-		p := "tls." + b.name
-		rows = append(rows, row{p, Object, reloadYes, "", b.comment},
-			row{p + ".ca_file", String, reloadYes, "", "File of the authorities to trust."},
-			row{p + ".ca_path", String, reloadYes, "", "Directory of the authorities to trust."},
-			row{p + ".cert_file", String, reloadYes, "", "File of this agent's certificate."},
-			row{p + ".key_file", String, reloadYes, "", "File of this agent's private key."},
-			row{p + ".tls_min_version", String, reloadNo, "TLSv1_2", "Oldest TLS version."},
-			row{p + ".tls_cipher_suites", String, reloadNo, "", "Allowed cipher suites, separated by commas."},
-			row{p + ".verify_incoming", Bool, reloadNo, "false", "Ask others for a certificate."})
-		if b.name != "grpc" {
-			rows = append(rows, row{p + ".verify_outgoing", Bool, reloadNo, "false", "Check the certificate of others."})
-		} else {
-			rows = append(rows, row{p + ".use_auto_cert", Bool, reloadNo, "false", "Use the automatic certificate."})
-		}
-		if b.name == "defaults" || b.name == "internal_rpc" {
-			rows = append(rows, row{p + ".verify_server_hostname", Bool, reloadNo, "false", "Check that a server's certificate is a server's."})
-		}
+// tlsGRPCRows is the block of tls that waits for gRPC for proxies.
+func tlsGRPCRows() []row {
+	const p = "tls.grpc"
+	return []row{
+		{p, Object, reloadYes, "", "gRPC for proxies."},
+		{p + ".ca_file", String, reloadYes, "", "File of the authorities to trust."},
+		{p + ".ca_path", String, reloadYes, "", "Directory of the authorities to trust."},
+		{p + ".cert_file", String, reloadYes, "", "File of this agent's certificate."},
+		{p + ".key_file", String, reloadYes, "", "File of this agent's private key."},
+		{p + ".tls_min_version", String, reloadNo, "TLSv1_2", "Oldest TLS version."},
+		{p + ".tls_cipher_suites", String, reloadNo, "", "Allowed cipher suites, separated by commas."},
+		{p + ".verify_incoming", Bool, reloadNo, "false", "Ask others for a certificate."},
+		{p + ".use_auto_cert", Bool, reloadNo, "false", "Use the automatic certificate."},
 	}
-	return rows
 }
 
 func autoConfigRows() []row {

@@ -117,6 +117,7 @@ func (c *Config) derive(out *findings) {
 	if !c.isSet("enable_local_script_checks") {
 		c.EnableLocalScriptChecks = c.EnableScriptChecks
 	}
+	c.inheritTLS()
 	c.LogLevel = strings.ToUpper(c.LogLevel)
 	if c.LogLevel == "ERR" {
 		c.LogLevel = "ERROR"

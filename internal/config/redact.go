@@ -36,7 +36,7 @@ func (r *Runtime) Redacted() map[string]any {
 	if r.SerfWAN.IsValid() {
 		m["SerfBindAddrWAN"], m["SerfAdvertiseAddrWAN"] = r.SerfWAN.Bind.String(), r.SerfWAN.Advertise.String()
 	}
-	m["HTTPAddrs"], m["DNSAddrs"] = listenerTexts(r.HTTP), listenerTexts(r.DNS)
+	m["HTTPAddrs"], m["HTTPSAddrs"], m["DNSAddrs"] = listenerTexts(r.HTTP), listenerTexts(r.HTTPS), listenerTexts(r.DNS)
 	m["TaggedAddresses"] = r.TaggedAddresses
 	return m
 }

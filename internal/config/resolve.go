@@ -57,8 +57,9 @@ type Runtime struct {
 	// SerfWAN is gossip between datacenters; not valid on a client and where it
 	// is off.
 	SerfWAN Endpoint
-	// HTTP and DNS are the client listeners, in order; empty if they are off.
-	HTTP, DNS []Listener
+	// HTTP, HTTPS and DNS are the client listeners, in order; empty if they are
+	// off.
+	HTTP, HTTPS, DNS []Listener
 	// TaggedAddresses are the node's addresses by name, with lan and wan.
 	TaggedAddresses map[string]string
 	// RetryJoin and RetryJoinWAN are the addresses to join, templates expanded.
@@ -271,6 +272,9 @@ func (r *resolver) clients() {
 	}
 	r.rt.DNS = r.listeners("DNS", "addresses.dns", "ports.dns", c.Addresses.DNS, c.Ports.DNS, common)
 	r.rt.HTTP = r.listeners("HTTP", "addresses.http", "ports.http", c.Addresses.HTTP, c.Ports.HTTP, common)
+	if c.Ports.HTTPS > 0 || strings.TrimSpace(c.Addresses.HTTPS) != "" {
+		r.rt.HTTPS = r.listeners("HTTPS", "addresses.https", "ports.https", c.Addresses.HTTPS, c.Ports.HTTPS, common)
+	}
 }
 
 func (r *resolver) listeners(name, key, portKey, text string, port int, common []netaddr.Endpoint) []Listener {
@@ -290,6 +294,8 @@ func (r *resolver) listeners(name, key, portKey, text string, port int, common [
 			if key != "client_addr" {
 				r.fail([]string{key}, "give IP addresses", "%s address cannot be a unix socket", name)
 			}
+		case e.Unix != "" && name == "HTTPS" && key == "client_addr":
+			// It is the socket of plain HTTP.
 		case e.Unix != "":
 			out = append(out, Listener{"unix", e.Unix})
 		case port > 0:

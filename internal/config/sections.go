@@ -9,7 +9,7 @@ type Ports struct {
 	// HTTP API.
 	HTTP int `key:"http" default:"8500" flag:"http-port" debug:"HTTPPort"`
 	// HTTP API over TLS.
-	HTTPS int `key:"https" default:"-1" flag:"https-port" debug:"HTTPSPort" later:"TLS" off:"-1 0"`
+	HTTPS int `key:"https" default:"-1" flag:"https-port" debug:"HTTPSPort"`
 	// xDS and other gRPC for proxies, in plain text.
 	GRPC int `key:"grpc" default:"-1" flag:"grpc-port" debug:"GRPCPort" later:"gRPC for proxies" off:"-1 0"`
 	// The same over TLS.
@@ -31,7 +31,7 @@ type Addresses struct {
 	// HTTP API.
 	HTTP string `key:"http" derived:"the value of client_addr" debug:"AddressHTTP"`
 	// HTTP API over TLS.
-	HTTPS string `key:"https" derived:"the value of client_addr" debug:"AddressHTTPS" later:"TLS"`
+	HTTPS string `key:"https" derived:"the value of client_addr" debug:"AddressHTTPS"`
 	// xDS and other gRPC for proxies.
 	GRPC string `key:"grpc" derived:"the value of client_addr" debug:"AddressGRPC" later:"gRPC for proxies"`
 	// The same over TLS.
@@ -128,9 +128,9 @@ type Performance struct {
 type Limits struct {
 	// Open HTTP connections one client address may have. 0 or less means any number.
 	HTTPMaxConnsPerClient int `key:"http_max_conns_per_client" default:"200" reload:"yes" debug:"HTTPMaxConnsPerClient"`
-	// Longest TLS handshake of an HTTPS connection.
-	HTTPSHandshakeTimeout time.Duration `key:"https_handshake_timeout" default:"5s" debug:"HTTPSHandshakeTimeout" later:"TLS" off:"5s"`
-	// Longest time from the opening of a connection between agents to its first byte.
+	// Longest TLS handshake of a connection to the HTTPS port.
+	HTTPSHandshakeTimeout time.Duration `key:"https_handshake_timeout" default:"5s" debug:"HTTPSHandshakeTimeout"`
+	// Longest time from the opening of a connection between agents to its first byte, and longest TLS handshake between them.
 	RPCHandshakeTimeout time.Duration `key:"rpc_handshake_timeout" default:"5s" debug:"RPCHandshakeTimeout"`
 	// Longest time a request that does not block may take from agent to agent.
 	RPCClientTimeout time.Duration `key:"rpc_client_timeout" default:"60s" reload:"yes" debug:"RPCClientTimeout"`

@@ -63,6 +63,7 @@ func (c *Config) validate(out *findings) {
 	v.choices()
 	v.dns()
 	v.connect()
+	v.tls()
 }
 
 // role checks server, bootstrap and what they need.

@@ -79,6 +79,8 @@ var definitions = []Definition{
 	{Name: "telemetry.refused", Kind: CounterKind, Help: "Series that were merged or not exported because there are too many."},
 	{Name: "server.isLeader", Kind: GaugeKind, Help: "1 on the server that leads, else 0."},
 
+	{Name: "agent.tls.cert.expiry", Kind: GaugeKind, Help: "Seconds until the first of the agent's own TLS certificates expires; NaN without one.", Unknown: true},
+
 	// HTTP and RPC.
 	{Name: "api.http", Kind: SampleKind, Help: "Time to answer an HTTP request.", Labels: []string{"method", "path"}},
 	{Name: "client.rpc", Kind: CounterKind, Help: "Requests this agent sent to a server."},

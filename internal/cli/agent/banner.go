@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/buildinfo"
@@ -21,16 +22,18 @@ func banner(w io.Writer, rt *config.Runtime, b buildinfo.Info) {
 	line("Datacenter", "%s", rt.Datacenter)
 	line("Server", "%v (Bootstrap: %v)", rt.Server, rt.Server && rt.Expect == 1)
 	var clients []string
-	for _, l := range rt.HTTP {
+	for _, l := range slices.Concat(rt.HTTP, rt.HTTPS) {
 		clients = append(clients, l.Address)
 	}
-	line("Client Addr", "[%s] (HTTP: %d, DNS: %d)", strings.Join(clients, " "), rt.Ports.HTTP, rt.Ports.DNS)
+	line("Client Addr", "[%s] (HTTP: %d, HTTPS: %d, DNS: %d)", strings.Join(clients, " "), rt.Ports.HTTP, rt.Ports.HTTPS, rt.Ports.DNS)
 	wan := "off"
 	if rt.SerfWAN.IsValid() {
 		wan = fmt.Sprint(rt.SerfWAN.Advertise.Port())
 	}
 	line("Cluster Addr", "%s (LAN: %d, WAN: %s)", net.IP(rt.SerfLAN.Advertise.Addr().AsSlice()), rt.SerfLAN.Advertise.Port(), wan)
 	line("Gossip Encryption", "%v", rt.Encrypt != "")
+	rpc := rt.TLS.InternalRPC
+	line("TLS", "incoming %s, outgoing %s, servers by name: %v", tlsWord(rpc.VerifyIncoming, rpc.CertFile != ""), tlsWord(rpc.VerifyOutgoing || rpc.VerifyServerHostname, false), rpc.VerifyServerHostname)
 	line("ACL Enabled", "false")
 	if rt.DevMode {
 		line("Data", "in memory; it is gone when the agent stops")
@@ -38,4 +41,15 @@ func banner(w io.Writer, rt *config.Runtime, b buildinfo.Info) {
 		line("Data", "%s", rt.DataDir)
 	}
 	fmt.Fprintln(w, "\n==> Log data will now stream in as it occurs:")
+}
+
+// tlsWord says how connections of one direction are made.
+func tlsWord(verified, possible bool) string {
+	switch {
+	case verified:
+		return "verified"
+	case possible:
+		return "possible"
+	}
+	return "off"
 }

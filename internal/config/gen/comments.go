@@ -17,7 +17,7 @@ import (
 // file that holds the comments of its fields, by struct and field name.
 func commentsSource(dir fs.FS) ([]byte, error) {
 	found := map[string]string{}
-	for _, name := range []string{"config.go", "sections.go"} {
+	for _, name := range []string{"config.go", "sections.go", "tls.go"} {
 		src, err := fs.ReadFile(dir, name)
 		if err != nil {
 			return nil, err
