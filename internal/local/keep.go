@@ -53,44 +53,64 @@ func (k keeper) path(sub, id string) string {
 	return filepath.Join(k.dir, filepath.FromSlash(sub), hex.EncodeToString(sum[:]))
 }
 
-func (k keeper) saveService(i *instance) error {
-	return k.save(servicesDir, i.row.ID, keptService{Token: i.token, Service: i.row, Source: sourceRemote}, true)
+func (k keeper) saveService(i *instance) (*draft, error) {
+	return k.draft(servicesDir, i.row.ID, keptService{Token: i.token, Service: i.row, Source: sourceRemote}, true)
 }
 
-func (k keeper) saveCheck(c *check) error {
-	return k.save(checksDir, c.row.CheckID, keptCheck{Check: c.row, ChkType: c.def, Token: c.token, Source: sourceRemote}, true)
+func (k keeper) saveCheck(c *check) (*draft, error) {
+	return k.draft(checksDir, c.row.CheckID, keptCheck{Check: c.row, ChkType: c.def, Token: c.token, Source: sourceRemote}, true)
 }
 
-// save writes a file that is whole whenever it is there. With durable it
-// survives a power cut.
-func (k keeper) save(sub, id string, v any, durable bool) error {
+// draft is a file that is written and not in its place yet.
+type draft struct{ id, temporary, path string }
+
+// draft writes a file that is whole whenever it is there. With durable it
+// survives a power cut. Keep or drop it; the one of a keeper that keeps nothing
+// is nil.
+func (k keeper) draft(sub, id string, v any, durable bool) (*draft, error) {
 	if k.dir == "" {
-		return nil
+		return nil, nil
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("keep %s: %w", id, err)
+		return nil, fmt.Errorf("keep %s: %w", id, err)
 	}
 	path := k.path(sub, id)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("keep %s: %w", id, err)
+		return nil, fmt.Errorf("keep %s: %w", id, err)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "*.tmp")
 	if err != nil {
-		return fmt.Errorf("keep %s: %w", id, err)
+		return nil, fmt.Errorf("keep %s: %w", id, err)
 	}
+	d := &draft{id: id, temporary: f.Name(), path: path}
 	_, err = f.Write(b)
 	if err == nil && durable {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
+	if err = errors.Join(err, f.Close()); err != nil {
+		d.drop()
+		return nil, fmt.Errorf("keep %s: %w", id, err)
 	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // a leftover is skipped by load
-		return fmt.Errorf("keep %s: %w", id, err)
+	return d, nil
+}
+
+// keep puts the file into its place.
+func (d *draft) keep() error {
+	if d == nil {
+		return nil
+	}
+	if err := os.Rename(d.temporary, d.path); err != nil {
+		d.drop()
+		return fmt.Errorf("keep %s: %w", d.id, err)
 	}
 	return nil
+}
+
+func (d *draft) drop() {
+	if d != nil {
+		_ = os.Remove(d.temporary) // a leftover is skipped by load
+	}
 }
 
 func (k keeper) removeService(id string) error { return k.remove(servicesDir, id) }
@@ -232,7 +252,11 @@ func (s *State) saveTTL(id string, differs bool) {
 	c.saved = now
 	k := keptState{CheckID: id, Output: c.row.Output, Status: c.row.Status, Expires: now.Add(ttl + ttl/2).Unix()}
 	s.mu.Unlock()
-	if err := s.keep.save(stateDir, id, k, false); err != nil {
+	d, err := s.keep.draft(stateDir, id, k, false)
+	if err == nil {
+		err = d.keep()
+	}
+	if err != nil {
 		s.log.Warn("the state of a check could not be kept", logging.KeyCheck, id, logging.KeyError, err)
 	}
 }

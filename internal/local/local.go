@@ -18,6 +18,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -128,8 +129,11 @@ type State struct {
 	mu       sync.Mutex
 	services map[string]*instance
 	checks   map[string]*check
-	drift    drift
-	aliases  int // checks that follow from others here
+	// ofService has the same by the service they are of, "" for the node: an
+	// agent may hold thousands, and each registration looks here.
+	ofService map[string]map[string]*check
+	drift     drift
+	aliases   int // checks that follow from others here
 }
 
 // instance is a service with what is not shown of it.
@@ -159,7 +163,7 @@ func New(cfg Config, runner Runner) *State {
 	}
 	return &State{
 		cfg: cfg, log: cfg.Logger, runner: runner, keep: keeper{dir: cfg.Dir},
-		services: map[string]*instance{}, checks: map[string]*check{}, drift: newDrift(),
+		services: map[string]*instance{}, checks: map[string]*check{}, ofService: map[string]map[string]*check{}, drift: newDrift(),
 	}
 }
 
@@ -206,16 +210,34 @@ func (s *State) Check(id string) *Check {
 	return nil
 }
 
+// concerning yields the checks of the node and, unless that is "", those of the
+// service. mu is held.
+func (s *State) concerning(serviceID string) iter.Seq2[string, *check] {
+	return func(yield func(string, *check) bool) {
+		for id, c := range s.ofService[""] {
+			if !yield(id, c) {
+				return
+			}
+		}
+		if serviceID == "" {
+			return
+		}
+		for id, c := range s.ofService[serviceID] {
+			if !yield(id, c) {
+				return
+			}
+		}
+	}
+}
+
 // ChecksOf returns the checks that say how an instance is: those of the node
 // and those of the service.
 func (s *State) ChecksOf(serviceID string) []*Check {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := []*Check{}
-	for _, c := range s.checks {
-		if c.row.ServiceID == "" || c.row.ServiceID == serviceID {
-			list = append(list, c.row)
-		}
+	for _, c := range s.concerning(serviceID) {
+		list = append(list, c.row)
 	}
 	slices.SortFunc(list, func(a, b *Check) int { return compareText(a.CheckID, b.CheckID) })
 	return list
@@ -382,8 +404,8 @@ func (s *State) mirrored(id, serviceID string) (status, output string) {
 		return checks.Critical, fmt.Sprintf("Service %s could not be found on node %s", serviceID, s.cfg.Node.Name)
 	}
 	var seen []checks.Seen
-	for other, c := range s.checks {
-		if other != id && (c.row.ServiceID == "" || c.row.ServiceID == serviceID) {
+	for other, c := range s.concerning(serviceID) {
+		if other != id {
 			seen = append(seen, checks.Seen{Name: c.row.Name, Status: c.row.Status, Output: c.row.Output, ServiceID: c.row.ServiceID})
 		}
 	}

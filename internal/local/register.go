@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/checks"
@@ -18,21 +19,18 @@ import (
 // replace is set; those registered anew keep their state. On failure, which is
 // that of a file, nothing has changed.
 func (s *State) RegisterService(d *ServiceDefinition, from Source, replace bool) error {
-	s.registering.Lock()
-	defer s.registering.Unlock()
 	if what := d.Unfindable(); what != "" && s.Service(d.ID) == nil {
 		s.log.Warn("a service cannot be found by DNS: "+what+" is no DNS label", logging.KeyService, d.ID)
 	}
 	i := &instance{row: d.service(), tags: d.Tags, token: d.Token, source: from}
-	if from == FromAPI {
-		if err := s.keep.saveService(i); err != nil {
-			return err
-		}
-	} else if err := s.keep.removeService(d.ID); err != nil {
+	list := s.checksOf(d, i, from)
+	files, err := s.draft(i, list)
+	if err != nil {
 		return err
 	}
-	list, err := s.keepChecks(d, i, from)
-	if err != nil {
+	s.registering.Lock()
+	defer s.registering.Unlock()
+	if err := s.settle(files, i, list); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -48,8 +46,69 @@ func (s *State) RegisterService(d *ServiceDefinition, from Source, replace bool)
 	return err
 }
 
-// keepChecks returns the checks of a definition by id, kept on disk.
-func (s *State) keepChecks(d *ServiceDefinition, i *instance, from Source) (map[string]*check, error) {
+// draft writes the files of what is to be registered, i or nil and checks, all
+// at the same time and in nobody's way: they wait for the disk.
+func (s *State) draft(i *instance, list map[string]*check) ([]*draft, error) {
+	var (
+		group sync.WaitGroup
+		mu    sync.Mutex
+		files []*draft
+		first error
+	)
+	write := func(save func() (*draft, error)) {
+		group.Go(func() {
+			file, err := save()
+			mu.Lock()
+			defer mu.Unlock()
+			if files = append(files, file); first == nil {
+				first = err
+			}
+		})
+	}
+	if i != nil && i.source == FromAPI {
+		write(func() (*draft, error) { return s.keep.saveService(i) })
+	}
+	for _, c := range list {
+		if c.source == FromAPI {
+			write(func() (*draft, error) { return s.keep.saveCheck(c) })
+		}
+	}
+	group.Wait()
+	if first != nil {
+		for _, file := range files {
+			file.drop()
+		}
+	}
+	return files, first
+}
+
+// settle puts files into their places, and removes those of what configuration
+// files define now. registering is held.
+func (s *State) settle(files []*draft, i *instance, list map[string]*check) error {
+	var err error
+	for _, file := range files {
+		if err != nil {
+			file.drop()
+			continue
+		}
+		err = file.keep()
+	}
+	if err != nil {
+		return err
+	}
+	if i != nil && i.source != FromAPI {
+		err = s.keep.removeService(i.row.ID)
+	}
+	for id, c := range list {
+		if c.source != FromAPI {
+			err = errors.Join(err, s.keep.removeCheck(id))
+		}
+	}
+	return err
+}
+
+// checksOf returns the checks of a definition by id.
+func (s *State) checksOf(d *ServiceDefinition, i *instance, from Source) map[string]*check {
 	list := map[string]*check{}
 	defs := d.definitions()
 	for n, def := range defs {
@@ -69,19 +128,9 @@ func (s *State) keepChecks(d *ServiceDefinition, i *instance, from Source) (map[
 		if def.Kind() == checks.TTL {
 			c.row.Interval, c.row.Timeout = "", ""
 		}
-		if err := s.keepCheck(c); err != nil {
-			return nil, err
-		}
 		list[id] = c
 	}
-	return list, nil
-}
-
-func (s *State) keepCheck(c *check) error {
-	if c.source == FromAPI {
-		return s.keep.saveCheck(c)
-	}
-	return s.keep.removeCheck(c.row.CheckID)
+	return list
 }
 
 // newCheck makes a check of a service, or of the node for nil.
@@ -111,8 +160,8 @@ func (s *State) putService(i *instance) {
 		return
 	}
 	s.markService(i.row.ID)
-	for id, c := range s.checks {
-		if c.row.ServiceID != i.row.ID || (c.row.ServiceName == i.row.Service && slices.Equal(c.row.ServiceTags, i.row.Tags)) {
+	for id, c := range s.ofService[i.row.ID] {
+		if c.row.ServiceName == i.row.Service && slices.Equal(c.row.ServiceTags, i.row.Tags) {
 			continue
 		}
 		row := *c.row
@@ -135,7 +184,7 @@ func (s *State) putCheck(id string, c *check) {
 		}
 	}
 	c.note(time.Now())
-	s.checks[id] = c
+	s.enter(id, c)
 	if c.mirrors(s.cfg.Node.Name) {
 		s.aliases++
 	}
@@ -152,11 +201,46 @@ func (s *State) putCheck(id string, c *check) {
 	}
 }
 
+// enter puts a check in the place of another with its id. mu is held.
+func (s *State) enter(id string, c *check) {
+	s.strike(id)
+	s.checks[id] = c
+	of := s.ofService[c.row.ServiceID]
+	if of == nil {
+		of = map[string]*check{}
+		s.ofService[c.row.ServiceID] = of
+	}
+	of[id] = c
+}
+
+// strike takes a check out, if it is there. mu is held.
+func (s *State) strike(id string) {
+	c := s.checks[id]
+	if c == nil {
+		return
+	}
+	delete(s.checks, id)
+	of := s.ofService[c.row.ServiceID]
+	if delete(of, id); len(of) == 0 {
+		delete(s.ofService, c.row.ServiceID)
+	}
+}
+
+// keepCheck keeps or forgets the file of a check. registering is held.
+func (s *State) keepCheck(c *check) error {
+	list := map[string]*check{c.row.CheckID: c}
+	files, err := s.draft(nil, list)
+	if err != nil {
+		return err
+	}
+	return s.settle(files, nil, list)
+}
+
 // dropOthers removes the checks of a service that are not in list. mu is held.
 func (s *State) dropOthers(serviceID string, list map[string]*check) error {
 	var err error
-	for id, c := range s.checks {
-		if _, stays := list[id]; !stays && c.row.ServiceID == serviceID && c.def != nil {
+	for id, c := range s.ofService[serviceID] {
+		if _, stays := list[id]; !stays && c.def != nil {
 			err = errors.Join(err, s.dropCheck(id))
 		}
 	}
@@ -174,7 +258,7 @@ func (s *State) dropCheck(id string) error {
 		s.aliases--
 	}
 	s.runner.Stop(id)
-	delete(s.checks, id)
+	s.strike(id)
 	s.goneCheck(id, c.token)
 	return s.keep.removeCheck(id)
 }
@@ -199,10 +283,8 @@ func (s *State) dropService(id string) error {
 	token := s.services[id].token
 	delete(s.services, id)
 	err := s.keep.removeService(id)
-	for checkID, c := range s.checks {
-		if c.row.ServiceID == id {
-			err = errors.Join(err, s.dropCheck(checkID))
-		}
+	for checkID := range s.ofService[id] {
+		err = errors.Join(err, s.dropCheck(checkID))
 	}
 	s.goneService(id, token)
 	return err
@@ -387,7 +469,7 @@ func (s *State) maintain(id, name, reason string, on bool, of *Service) error {
 	if of != nil {
 		c.token = s.tokenOf(of.ID)
 	}
-	if err := s.keep.saveCheck(c); err != nil {
+	if err := s.keepCheck(c); err != nil {
 		return err
 	}
 	s.mu.Lock()
