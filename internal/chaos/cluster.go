@@ -17,8 +17,9 @@ import (
 	"github.com/ctl-sh/ctl/internal/e2e/agentproc"
 )
 
-// Cluster is a number of servers on a fabric. Methods that change servers are
-// for one goroutine; Run and Client may be used at any time.
+// Cluster is a number of servers on a fabric, and of client agents, which are
+// numbered after them. Methods that change agents are for one goroutine; Run and
+// Client may be used at any time.
 type Cluster struct {
 	fabric  Fabric
 	specs   []agentproc.Spec
@@ -34,25 +35,31 @@ type ClusterConfig struct {
 	Binary  string
 	Dir     string // each server's files are in a directory of its own below
 	Servers int
+	Clients int // client agents
 	Env     []string
-	Extra   map[string]any // further configuration keys of every server
+	Extra   map[string]any // further configuration keys of every agent
 }
 
-// NewCluster prepares the servers without starting them.
+// NewCluster prepares the agents without starting them.
 func NewCluster(c ClusterConfig, f Fabric) *Cluster {
-	cl := &Cluster{fabric: f, procs: make([]*agentproc.Process, c.Servers), runs: make([]int, c.Servers)}
+	n := c.Servers + c.Clients
+	cl := &Cluster{fabric: f, procs: make([]*agentproc.Process, n), runs: make([]int, n)}
 	var join []string
 	for i := range c.Servers {
 		join = append(join, f.Bind(i))
 	}
-	for i := range c.Servers {
-		name := "server" + strconv.Itoa(i)
-		cl.specs = append(cl.specs, agentproc.Spec{
-			Binary: c.Binary, Dir: filepath.Join(c.Dir, name), Name: name,
+	for i := range n {
+		spec := agentproc.Spec{
+			Binary: c.Binary, Name: "server" + strconv.Itoa(i),
 			Bind: f.Bind(i), Client: f.Client(i), Server: true, Expect: c.Servers, Join: join,
 			Extra: c.Extra, Env: c.Env,
 			Spawn: func(cmd *exec.Cmd) error { return f.Spawn(i, cmd) },
-		})
+		}
+		if i >= c.Servers {
+			spec.Name, spec.Server, spec.Expect = "client"+strconv.Itoa(i-c.Servers), false, 0
+		}
+		spec.Dir = filepath.Join(c.Dir, spec.Name)
+		cl.specs = append(cl.specs, spec)
 		cl.clients = append(cl.clients, newHTTPClient(f.Dial(i)))
 	}
 	return cl
@@ -66,7 +73,7 @@ func newHTTPClient(dial func(context.Context, string, string) (net.Conn, error))
 	}}
 }
 
-// Len returns the number of servers.
+// Len returns the number of agents.
 func (c *Cluster) Len() int { return len(c.specs) }
 
 // Start starts server i, which must not run.
@@ -110,7 +117,7 @@ func (c *Cluster) Kill(servers ...int) {
 func (c *Cluster) CheckRunning() error {
 	for i := range c.specs {
 		if p := c.proc(i); p != nil && !p.Running() {
-			return fmt.Errorf("server%d ended by itself: %v\n%s", i, p.Err(), p.LogTail(3000))
+			return fmt.Errorf("%s ended by itself: %v\n%s", p.Spec.Name, p.Err(), p.LogTail(3000))
 		}
 	}
 	return nil
@@ -157,7 +164,7 @@ func (c *Cluster) ask(ctx context.Context, i int, method, path, body string) (an
 // ErrNoLeader says that no majority of the servers names the same leader.
 var ErrNoLeader = errors.New("no leader")
 
-// Leader returns the server that a majority of the servers takes for the leader.
+// Leader returns the server that a majority of the agents takes for the leader.
 func (c *Cluster) Leader(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
