@@ -204,16 +204,23 @@ func (s *Store) keep(ctx context.Context, e *entry, r *roots) {
 	}
 }
 
-// patience is how long too many requests at the servers are tried again before
-// who asks for the first time is told.
+// patience is how long an attempt that may soon succeed is repeated before who
+// asks for the first time is told.
 const patience = 10 * time.Second
+
+// passing reports whether err may soon be over: too many requests at the
+// servers, or a leader that went away while it signed. A certificate that was
+// signed and got lost is nobody's.
+func passing(err error) bool {
+	return failure.Is(err, failure.RateLimited) || failure.Is(err, failure.OutcomeUnknown)
+}
 
 // failed publishes why a leaf was not made, and reports whether the entry is
 // done: one that has no leaf, and nobody to wait for it.
 func (s *Store) failed(e *entry, err error, began time.Time) (done bool) {
 	old := e.state.Get().leaf
 	now := time.Now()
-	if !old.holds(now) && failure.Is(err, failure.RateLimited) && now.Sub(began) < patience {
+	if !old.holds(now) && passing(err) && now.Sub(began) < patience {
 		return false
 	}
 	if old != nil {
@@ -283,9 +290,12 @@ func (s *Store) make(ctx context.Context, k key, r *roots) (*Leaf, error) {
 	if k.token != "" {
 		q.Set("token", k.token)
 	}
-	status, _, answer, err := s.cfg.Requester.Do(ctx, http.MethodPut, caapi.SignPath, q, body)
+	status, header, answer, err := s.cfg.Requester.Do(ctx, http.MethodPut, caapi.SignPath, q, body)
 	if err != nil {
 		return nil, err
+	}
+	if header.Get("X-Ctl-Outcome") == "unknown" {
+		return nil, failure.New(failure.OutcomeUnknown, string(answer))
 	}
 	if status != http.StatusOK {
 		return nil, answerError(status, answer)

@@ -44,6 +44,7 @@ type world struct {
 	mu     sync.Mutex
 	index  uint64
 	away   bool
+	lost   int            // so many answers to signings get lost
 	lag    time.Duration  // answers take up to this long; set before the store runs
 	signed map[string]int // by token
 }
@@ -69,7 +70,14 @@ func (w *world) Do(ctx context.Context, method, path string, q url.Values, body 
 	if path == caapi.SignPath && !away {
 		w.signed[q.Get("token")]++
 	}
+	lost := path == caapi.SignPath && w.lost > 0
+	if lost {
+		w.lost--
+	}
 	w.mu.Unlock()
+	if lost {
+		return http.StatusServiceUnavailable, http.Header{"X-Ctl-Outcome": {"unknown"}}, []byte("the leader went away"), nil
+	}
 	if w.lag > 0 {
 		time.Sleep(rand.N(w.lag))
 	}
@@ -427,9 +435,9 @@ func TestNoHandshakeFailsWhileTheRootIsRotated(t *testing.T) {
 		doneOne, doneOther := one.follow(ctx, t, w.store, "web"), other.follow(ctx, t, second, "db")
 		time.Sleep(20 * time.Second)
 		handshakes := 0
-		for _, pause := range []time.Duration{time.Minute, 0, 2 * time.Second, 20 * time.Second, time.Minute} {
+		for _, pause := range []time.Duration{30 * time.Second, 0, 2 * time.Second, 20 * time.Second, 30 * time.Second} {
 			w.rotate()
-			for until := time.Now().Add(pause); time.Now().Before(until); time.Sleep(250 * time.Millisecond) {
+			for until := time.Now().Add(pause); time.Now().Before(until); time.Sleep(500 * time.Millisecond) {
 				if err := shake(&one, &other); err != nil {
 					t.Fatalf("after %d handshakes: %v", handshakes, err)
 				}
@@ -542,6 +550,18 @@ func TestTooManyRequestsAreTriedAgain(t *testing.T) {
 		w.leaf("web")
 		began := time.Now()
 		if _, _, err := w.store.Leaf(t.Context(), "", "db", 0, 0); !failure.Is(err, failure.RateLimited) || time.Since(began) < 5*time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
+func TestLeaderThatGoesAwayWhileItSigns(t *testing.T) {
+	inBubble(t, func(w *world, _ *leafcert.Config) { w.lost = 2 }, func(t *testing.T, w *world) {
+		w.leaf("web")
+	})
+	inBubble(t, func(w *world, _ *leafcert.Config) { w.lost = 1 << 30 }, func(t *testing.T, w *world) {
+		began := time.Now()
+		if _, _, err := w.store.Leaf(t.Context(), "", "web", 0, 0); !failure.Is(err, failure.OutcomeUnknown) || time.Since(began) < 5*time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 	})

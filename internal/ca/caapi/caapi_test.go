@@ -648,3 +648,14 @@ func TestNoKeyGetsOut(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkSign(b *testing.B) {
+	s := cluster(b, func(a *caapi.API) { a.Initial.Settings.RequestsPerSecond = 0 })
+	req := &caapi.SignRequest{CSR: request(b, s.service("web"))}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.api.Sign(b.Context(), "", req); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
