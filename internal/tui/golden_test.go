@@ -179,7 +179,7 @@ func TestScreensOfThings(t *testing.T) {
 
 func TestOnce(t *testing.T) {
 	for _, path := range []string{"overview", "services", "services/web", "raft", "events", "dns/web.service.consul"} {
-		for _, form := range []Form{AsScreen, AsJSON, AsYAML} {
+		for _, form := range []Form{AsScreen, AsJSON} {
 			name := fmt.Sprintf("%s-%d", strings.ReplaceAll(path, "/", "-"), form)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

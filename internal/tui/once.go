@@ -19,9 +19,8 @@ type Form uint8
 const (
 	// AsScreen is the page as the dashboard draws it, as long as it is.
 	AsScreen Form = iota
-	// AsJSON and AsYAML are the data the page shows.
+	// AsJSON is the data the page shows.
 	AsJSON
-	AsYAML
 )
 
 // Once writes the page the dashboard would start with, as soon as all of it has
@@ -33,16 +32,12 @@ func Once(ctx context.Context, c Config, w io.Writer, form Form, width int) erro
 		return err
 	}
 	defer m.end()
-	switch form {
-	case AsJSON:
+	if form == AsJSON {
 		b, err := jsonText(m.at.page.Data(m.env()))
 		if err != nil {
 			return err
 		}
 		_, err = w.Write(b)
-		return err
-	case AsYAML:
-		_, err := io.WriteString(w, page.YAML(m.at.page.Data(m.env())))
 		return err
 	}
 	g, _, _ := m.at.page.Grid()
@@ -59,6 +54,9 @@ func Once(ctx context.Context, c Config, w io.Writer, form Form, width int) erro
 	_, err = io.WriteString(w, strings.TrimRight(strings.Join(lines, "\n"), "\n ")+"\n")
 	return err
 }
+
+// tries is how often an agent is tried for somebody who does not want to watch.
+const tries = 3
 
 // settle returns a model whose first page has all it asked for.
 func settle(ctx context.Context, c Config) (*Model, error) {
@@ -80,6 +78,9 @@ func settle(ctx context.Context, c Config) (*Model, error) {
 		case conn.Link != source.Connected && conn.Problem != nil && conn.Problem.Kind == source.Denied:
 			m.end()
 			return nil, conn.Problem
+		case conn.Link != source.Connected && conn.Problem != nil && conn.Attempt >= tries:
+			m.end()
+			return nil, fmt.Errorf("reach the agent at %s: %w", conn.Address, conn.Problem)
 		}
 		select {
 		case <-feed.Changed():

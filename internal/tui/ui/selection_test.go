@@ -192,6 +192,40 @@ func TestTreeSelectionNeverMovesToAnotherKey(t *testing.T) {
 	})
 }
 
+// TestTreeNotesAreNotSelected walks over the line that stands for nodes being
+// loaded, which goes when they come.
+func TestTreeNotesAreNotSelected(t *testing.T) {
+	loaded := false
+	tree := NewTree()
+	set := func() {
+		tree.Set(func(id string) Branch {
+			switch {
+			case id == "":
+				return Branch{Nodes: []Node{{ID: "a/", Label: "a/", Branch: true}, {ID: "b", Label: "b"}}}
+			case loaded:
+				return Branch{Nodes: []Node{{ID: "a/x", Label: "x"}}}
+			}
+			return Branch{Note: "loading"}
+		})
+	}
+	set()
+	tree.Do(Right)
+	tree.Do(Down)
+	if n, ok := tree.Selected(); !ok || n.ID != "b" {
+		t.Errorf("down from the branch selects %q", n.ID)
+	}
+	tree.Do(Up)
+	if n, ok := tree.Selected(); !ok || n.ID != "a/" {
+		t.Errorf("and up again %q", n.ID)
+	}
+	loaded = true
+	set()
+	tree.Do(Right)
+	if n, ok := tree.Selected(); !ok || n.ID != "a/x" {
+		t.Errorf("into the branch: %q", n.ID)
+	}
+}
+
 func there(keys map[string]bool, id string) bool {
 	for k := range keys {
 		if k == id || strings.HasSuffix(id, "/") && strings.HasPrefix(k, id) {

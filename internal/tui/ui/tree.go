@@ -68,8 +68,31 @@ func (t *Tree) arrange() {
 	if !t.filter.Empty() {
 		t.thin()
 	}
+	if t.cur.id == "" && len(t.flat) > 0 && t.flat[0].note {
+		return // nothing to select yet
+	}
 	t.cur.settle(len(t.flat), t.idAt, t.exists)
 	t.remember()
+}
+
+// pass goes on over notes, in the direction of a movement from line i; where
+// nothing else follows, back to it.
+func (t *Tree) pass(from int) {
+	step := 1
+	if t.cur.at < from {
+		step = -1
+	}
+	for i := t.cur.at; i >= 0 && i < len(t.flat); i += step {
+		if !t.flat[i].note {
+			if i != t.cur.at {
+				t.cur.choose(i, len(t.flat), t.idAt)
+			}
+			return
+		}
+	}
+	if from < len(t.flat) && !t.flat[from].note {
+		t.cur.choose(from, len(t.flat), t.idAt)
+	}
 }
 
 func (t *Tree) add(id string, depth int) {
@@ -230,7 +253,13 @@ func (t *Tree) inside(i, branch int) bool {
 // Do does what an action means to a tree and reports whether it was one. Right
 // opens a branch and then goes into it, Left closes it or goes up.
 func (t *Tree) Do(a Action) bool {
-	defer t.remember()
+	from := t.cur.at
+	defer func() {
+		if len(t.flat) > 0 {
+			t.pass(from)
+		}
+		t.remember()
+	}()
 	if t.cur.command(a, len(t.flat), t.idAt) {
 		return true
 	}
@@ -293,7 +322,7 @@ func (t *Tree) Scroll(d int) {
 // was selected before.
 func (t *Tree) Click(_, y int) (again bool) {
 	i := t.cur.top + y - 1
-	if y < 1 || i >= len(t.flat) {
+	if y < 1 || i >= len(t.flat) || t.flat[i].note {
 		return false
 	}
 	again = t.cur.shown && t.cur.at == i
