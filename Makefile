@@ -26,11 +26,12 @@ RACE_PKGS    := ./internal/signal/... ./internal/lifecycle/... ./internal/loggin
 CYCLES   ?= 200
 CHAOS    ?=
 BENCH    ?= all
+TUI      ?=
 FUZZTIME ?= 1m
 FUZZ     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-deps vet unit race process check-generated lint fmt generate docs check bench demo chaos fuzz release-check snapshot clean
+.PHONY: help run build test test-deps vet unit race process check-generated lint fmt generate docs check bench bench-tui demo chaos fuzz release-check snapshot clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +87,9 @@ bench: ## Measure: make bench BENCH='kv health dns register services'
 
 fuzz: ## Fuzz each target for FUZZTIME: make fuzz FUZZTIME=5m FUZZ='FuzzAnswer FuzzFilter'
 	GO=$(GO) FUZZTIME=$(FUZZTIME) ./scripts/fuzz.sh $(FUZZ)
+
+bench-tui: ## Measure the dashboard on a pseudo terminal: make bench-tui TUI='-no-stream'
+	$(GO) run ./internal/tui/bench $(TUI)
 
 release-check: ## Check goreleaser.yaml
 	$(GO) run $(GORELEASER) check

@@ -99,6 +99,9 @@ var ErrUnreachable error = &exitError{code: failure.Unavailable.ExitCode()}
 // what it waits for: nothing is printed, exit code 130.
 var ErrInterrupted error = &exitError{code: ExitInterrupted}
 
+// ErrTerminated is the same for SIGTERM: exit code 143.
+var ErrTerminated error = &exitError{code: ExitTerminated}
+
 // ExitCode returns the exit code for what a command returned, without detail.
 func ExitCode(err error) int { return exitCode(err, false) }
 

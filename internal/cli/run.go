@@ -56,7 +56,7 @@ func (f *Factory) Root(name, short, long string, version *cobra.Command, command
 		case *showVersion:
 			return version.RunE(version, nil)
 		case len(args) == 0:
-			return &exitError{ExitUnknownCommand, errors.New("a command is missing"), cmd}
+			return &exitError{ExitUnknownCommand, errors.New("a command is missing" + f.invitation(cmd)), cmd}
 		default:
 			return &exitError{ExitUnknownCommand, fmt.Errorf("unknown command %q%s", args[0], suggestCommand(cmd, args[0])), cmd}
 		}
@@ -122,6 +122,15 @@ func completeHelp(root *cobra.Command, args []string) []cobra.Completion {
 		}
 	}
 	return names
+}
+
+// invitation tells somebody at a terminal what to type for a look around, if
+// this tree has the command.
+func (f *Factory) invitation(root *cobra.Command) string {
+	if dash, _, err := root.Find([]string{"dashboard"}); err != nil || dash == root || !f.Streams.OutTerminal {
+		return ""
+	}
+	return ": `" + root.Name() + " dash` opens the dashboard"
 }
 
 // Run runs the command args name below root and returns the exit code. It

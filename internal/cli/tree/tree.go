@@ -11,6 +11,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/cli/config"
 	"github.com/ctl-sh/ctl/internal/cli/connect"
 	"github.com/ctl-sh/ctl/internal/cli/context"
+	"github.com/ctl-sh/ctl/internal/cli/dashboard"
 	"github.com/ctl-sh/ctl/internal/cli/info"
 	"github.com/ctl-sh/ctl/internal/cli/keygen"
 	"github.com/ctl-sh/ctl/internal/cli/kv"
@@ -38,6 +39,7 @@ know which services run where and how healthy they are.`,
 		connect.NewCommand(f),
 		config.NewCommand(f),
 		context.NewCommand(f),
+		dashboard.NewCommand(f),
 		members.NewForceLeaveCommand(f),
 		info.NewCommand(f),
 		members.NewJoinCommand(f),
@@ -55,6 +57,7 @@ know which services run where and how healthy they are.`,
 		watch.NewCommand(f),
 	)
 	root.Example = `ctl agent -dev                 # a server to try things with
+ctl dash                       # watch it
 ctl members
 ctl kv put greeting hello
 ctl kv get greeting

@@ -77,6 +77,7 @@ ctl context rename
 ctl context show
 ctl context use
 ctl context validate
+ctl dashboard
 ctl force-leave
 ctl help
 ctl info
@@ -296,7 +297,7 @@ func TestReads(t *testing.T) {
 	}
 	slices.Sort(reads)
 	want := []string{
-		"catalog datacenters", "catalog nodes", "config explain", "connect ca get-config", "context list", "context show", "context validate", "info", "kv export", "kv get",
+		"catalog datacenters", "catalog nodes", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "info", "kv export", "kv get",
 		"members", "operator autopilot get-config", "operator autopilot state", "operator raft list-peers", "tls inspect", "validate", "version",
 	}
 	if d := cmp.Diff(reads, want); d != "" {

@@ -1,0 +1,295 @@
+// Package dashboard holds the command that opens the dashboard, package tui, on
+// the cluster the settings name.
+//
+// It decides what the terminal can do, which context is meant and how careful to
+// be with it, and starts the source that watches the cluster. What is shown and
+// done is tui's affair.
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/tui"
+	"github.com/ctl-sh/ctl/internal/tui/page"
+	"github.com/ctl-sh/ctl/internal/tui/source"
+	"github.com/ctl-sh/ctl/internal/tui/ui"
+	"github.com/spf13/cobra"
+)
+
+type options struct {
+	f         *cli.Factory
+	conn      *cli.Conn
+	format    *cli.Format
+	once      bool
+	plain     bool
+	noStream  bool
+	readOnly  bool
+	printKeys bool
+	ascii     bool
+	noMouse   bool
+	theme     string
+
+	feeds sync.WaitGroup // the sources that run
+}
+
+// NewCommand returns `ctl dashboard`.
+func NewCommand(f *cli.Factory) *cobra.Command {
+	o := &options{f: f}
+	cmd := &cobra.Command{
+		Use:     "dashboard [options] [SCREEN[/WHAT]]",
+		Aliases: []string{"dash"},
+		Short:   "Watch and operate the cluster in the terminal",
+		Long: `Watch and operate the cluster in the terminal: who leads and what can be lost,
+members, services down to the output of a failing check, nodes, keys, events and
+the agent's log, Raft, DNS and other clusters, all as they change. ? shows the
+keys.
+
+SCREEN opens another screen first: ` + strings.Join(page.Names(), ", ") + `;
+and WHAT goes on in it, as services/web or kv/app/.
+
+Where standard output is no terminal, the screen is printed once, as with
+--once. With --plain, or CTL_ACCESSIBLE=1, the dashboard is read line by line:
+rows have numbers, nothing is drawn over. Looks and keys can be set for good in
+dashboard.json beside the contexts.`,
+		Example: `ctl dash
+ctl dash services/web
+ctl dash --once
+ctl dash raft -o json
+ctl dash --context=prod --read-only
+ctl dash --print-keys`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return cli.Usagef(cmd, "Too many arguments (expected 1, got %d)", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), cmd, args) },
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return page.Names(), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&o.once, "once", false, "print the screen once and exit")
+	flags.BoolVar(&o.plain, "plain", false, "line by line, with numbered choices, for screen readers and dumb terminals")
+	flags.BoolVar(&o.noStream, "no-stream", false, "watch by blocking queries even where the agent has the change stream")
+	flags.BoolVar(&o.readOnly, "read-only", false, "change nothing, whatever is pressed")
+	flags.BoolVar(&o.printKeys, "print-keys", false, "print the keys and exit")
+	flags.BoolVar(&o.ascii, "ascii", false, "use no signs but those of ASCII")
+	flags.BoolVar(&o.noMouse, "no-mouse", false, "leave the mouse to the terminal")
+	flags.StringVar(&o.theme, "theme", "", "`NAME` of the colours: "+strings.Join(ui.Themes(), ", "))
+	// Names are fixed; this fails only for a flag that does not exist.
+	_ = cmd.RegisterFlagCompletionFunc("theme", cobra.FixedCompletions(ui.Themes(), cobra.ShellCompDirectiveNoFileComp))
+	o.format = cli.FormatFlag(cmd)
+	o.conn = f.ConnectServer(cmd)
+	cli.DetailedExit(cmd)
+	return cmd
+}
+
+func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) error {
+	set, err := o.settings()
+	if err != nil {
+		return err
+	}
+	keys, err := ui.DefaultKeys().Rebind(set.Keys)
+	if err != nil {
+		return cli.Failf("%s: %w", set.file, err)
+	}
+	if o.printKeys {
+		return o.writeKeys(keys)
+	}
+	path := "overview"
+	if len(args) > 0 {
+		path = args[0]
+	}
+	start, err := page.Open(path)
+	if err != nil {
+		return cli.Usagef(cmd, "%w", err)
+	}
+	target, err := o.conn.Target()
+	if err != nil {
+		return err
+	}
+	defer o.feeds.Wait()
+	session, err := o.open(target, target.Datacenter)
+	if err != nil {
+		return err
+	}
+	c := tui.Config{Session: session, Start: start, Keys: keys, Looks: o.looks(set), Contexts: o.contexts(target), Editor: o.editor(),
+		Drafts: o.drafts(), NoMouse: o.noMouse || set.NoMouse,
+		Connect: func(to page.Switch) (tui.Session, error) { return o.connect(target, to) }}
+	return o.show(ctx, c)
+}
+
+// show runs the dashboard in the form that was asked for, or that is left.
+func (o *options) show(ctx context.Context, c tui.Config) error {
+	s := o.f.Streams
+	switch {
+	case o.once || o.format.JSON() || !s.OutTerminal:
+		return o.print(ctx, c)
+	case o.plain || o.env("CTL_ACCESSIBLE") != "" && o.env("CTL_ACCESSIBLE") != "0" || o.env("TERM") == "dumb":
+		if err := tui.Lines(ctx, c, tui.Streams{In: s.In, Out: s.Out}); err != nil {
+			return cli.Failf("Error showing the dashboard: %w", err)
+		}
+		return nil
+	}
+	t := tui.Terminal{Out: os.Stdout}
+	if s.InTerminal {
+		t.In = os.Stdin
+	} else if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
+		defer tty.Close()
+		t.In = tty
+	} else {
+		closeSession(c)
+		return cli.Failf("The dashboard needs a terminal to read keys from, and there is none: use --once to print the screen, or --plain to read it line by line")
+	}
+	err := tui.Run(ctx, c, t)
+	var by tui.Signal
+	if errors.As(err, &by) {
+		if by.Signal == syscall.SIGTERM {
+			return cli.ErrTerminated
+		}
+		return cli.ErrInterrupted
+	}
+	return err
+}
+
+// print writes the screen once.
+func (o *options) print(ctx context.Context, c tui.Config) error {
+	ctx, stop := context.WithTimeout(ctx, tui.OncePatience)
+	defer stop()
+	form := tui.AsScreen
+	if o.format.JSON() {
+		form = tui.AsJSON
+	}
+	if !o.f.Streams.ColorOut() {
+		c.Looks.Plain = true
+	}
+	if err := tui.Once(ctx, c, o.f.Streams.Out, form, o.f.Streams.Width()); err != nil {
+		return cli.Failf("Error showing the dashboard: %w", err)
+	}
+	return nil
+}
+
+func closeSession(c tui.Config) {
+	if c.Session.Close != nil {
+		c.Session.Close()
+	}
+}
+
+// open starts to watch a cluster.
+func (o *options) open(t *cli.Target, datacenter string) (tui.Session, error) {
+	conf := source.Config{Context: t.Context, Datacenter: datacenter, TokenSource: t.TokenFrom, NoStream: o.noStream, ReadOnly: t.ReadOnly}
+	if o.readOnly {
+		conf.ReadOnly = "the dashboard was started with --read-only"
+	}
+	for _, e := range t.Endpoints {
+		conf.Endpoints = append(conf.Endpoints, source.Endpoint{Name: e.Address, URL: e.URL, HTTP: e.HTTP})
+	}
+	src, err := source.New(conf)
+	if err != nil {
+		return tui.Session{}, cli.Failf("Error watching the cluster: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	o.feeds.Go(func() {
+		// It ends with ctx and has nothing else to say: what goes wrong is
+		// part of what it shows.
+		_ = src.Run(ctx)
+	})
+	s := tui.Session{Feed: src, Context: t.Context, Datacenter: datacenter, Accent: t.Color, Close: stop}
+	if t.Protected {
+		s.Require = t.Context
+	}
+	return s, nil
+}
+
+// connect goes on with another context, or another datacenter of the first.
+func (o *options) connect(first *cli.Target, to page.Switch) (tui.Session, error) {
+	if to.Context == "" {
+		return o.open(first, to.Datacenter)
+	}
+	t, err := o.f.Target(to.Context)
+	if err != nil {
+		return tui.Session{}, err
+	}
+	return o.open(t, t.Datacenter)
+}
+
+// contexts lists what can be switched to. A file that cannot be read has been
+// complained about before.
+func (o *options) contexts(t *cli.Target) []page.Context {
+	file, path, err := o.f.Contexts()
+	if err != nil {
+		return nil
+	}
+	var out []page.Context
+	for _, name := range file.Names() {
+		c, err := file.Get(name)
+		if err != nil {
+			continue
+		}
+		out = append(out, page.Context{Name: name, Addresses: c.Addresses, ReadOnly: c.ReadOnly, Protected: c.Protected, Current: name == t.Context, From: path})
+	}
+	if t.Context == "" {
+		var addresses []string
+		for _, e := range t.Endpoints {
+			addresses = append(addresses, e.Address)
+		}
+		out = append(out, page.Context{Name: "(none)", Addresses: addresses, Current: true, From: t.AddressFrom})
+	}
+	return out
+}
+
+func (o *options) env(name string) string {
+	v, _ := o.f.LookupEnv(name)
+	return v
+}
+
+// looks says what the terminal shows, as far as flags and environment tell.
+func (o *options) looks(s *settings) ui.Looks {
+	l := ui.Looks{Name: s.Theme, ASCII: o.ascii || s.ASCII || !o.unicode(), Plain: o.env("NO_COLOR") != "", Dumb: o.env("TERM") == "dumb"}
+	if o.theme != "" {
+		l.Name = o.theme
+	}
+	return l
+}
+
+// unicode reports whether the locale allows more than ASCII. Where none is set,
+// which is common in containers, terminals of today do.
+func (o *options) unicode() bool {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v := strings.ToLower(o.env(name)); v != "" {
+			return strings.Contains(v, "utf-8") || strings.Contains(v, "utf8")
+		}
+	}
+	return true
+}
+
+// editor is the operator's editor, as other programs choose it.
+func (o *options) editor() string {
+	for _, name := range []string{"VISUAL", "EDITOR"} {
+		if v := o.env(name); v != "" {
+			return v
+		}
+	}
+	return "vi"
+}
+
+// drafts is where texts are kept while they are edited: with what survives a
+// restart, because a draft should.
+func (o *options) drafts() string {
+	if dir := o.env("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "ctl", "drafts")
+	}
+	if home := o.env("HOME"); home != "" {
+		return filepath.Join(home, ".local", "state", "ctl", "drafts")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("ctl-drafts-%d", os.Getuid()))
+}

@@ -1,0 +1,70 @@
+package dashboard
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ctl-sh/ctl/internal/cli/clitest"
+)
+
+func TestWrongCalls(t *testing.T) {
+	for _, c := range []struct {
+		name, settings, args string
+		code                 int
+		err                  []string
+	}{
+		{"a screen that does not exist", "", "dash nonsense", 1, []string{`no screen is called "nonsense"`, "overview, members, services"}},
+		{"something below a screen that has nothing below", "", "dash raft/x", 1, []string{`there is nothing below it called "x"`}},
+		{"two screens", "", "dash services nodes", 1, []string{"Too many arguments (expected 1, got 2)"}},
+		{"a theme that does not exist", "", "dash --theme=pink", 1, []string{`no theme is called "pink"`, "colour-blind"}},
+		{"settings that are no JSON", "{\n  \"theme\": pink\n}", "dash --print-keys", 1, []string{"dashboard.json:2:", "invalid character"}},
+		{"settings with a key nobody knows", "{\n  \"colour\": 1\n}", "dash --print-keys", 1, []string{"dashboard.json:2:", `unknown field "colour"`, "known are theme"}},
+		{"a theme in the settings that does not exist", `{"theme": "pink"}`, "dash --print-keys", 1, []string{`theme: no theme is called "pink"`}},
+		{"a key for two things", `{"keys": {"delete": ["j"]}}`, "dash --print-keys", 1, []string{"dashboard.json", `key "j" is bound to`}},
+		{"an action nobody knows", `{"keys": {"fly": ["x"]}}`, "dash --print-keys", 1, []string{`no action is called "fly"`}},
+		{"no agent", "", "dash --once --http-addr=127.0.0.1:1", 1, []string{"reach the agent at http://127.0.0.1:1", "connection refused"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if c.settings != "" {
+				if err := os.Mkdir(filepath.Join(dir, "ctl"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, "ctl", "dashboard.json"), []byte(c.settings), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := clitest.Do(t, NewCommand, clitest.Run{Args: strings.Fields(c.args), Env: map[string]string{"XDG_CONFIG_HOME": dir}})
+			if got.Code != c.code || got.Out != "" {
+				t.Errorf("exit code %d, output %q", got.Code, got.Out)
+			}
+			for _, want := range c.err {
+				if !strings.Contains(got.Err, want) {
+					t.Errorf("%q is not in\n%s", want, got.Err)
+				}
+			}
+		})
+	}
+}
+
+func TestPrintKeys(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "ctl"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ctl", "dashboard.json"), []byte(`{"keys": {"delete": ["X"]}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"XDG_CONFIG_HOME": dir}
+	got := clitest.Do(t, NewCommand, clitest.Run{Args: []string{"dash", "-print-keys"}, Env: env})
+	if got.Code != 0 || !strings.Contains(got.Out, "delete           X  ") {
+		t.Errorf("exit code %d\n%s%s", got.Code, got.Out, got.Err)
+	}
+	got = clitest.Do(t, NewCommand, clitest.Run{Args: []string{"dash", "-print-keys", "-o", "json"}, Env: env})
+	if got.Code != 0 || !strings.Contains(got.Out, `"Action": "delete"`) {
+		t.Errorf("exit code %d\n%s%s", got.Code, got.Out, got.Err)
+	}
+}

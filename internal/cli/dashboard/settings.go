@@ -1,0 +1,111 @@
+package dashboard
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/iostreams"
+	"github.com/ctl-sh/ctl/internal/tui/ui"
+)
+
+// settings are what an operator wants of every dashboard, from dashboard.json in
+// the directory of the contexts.
+type settings struct {
+	// Theme is a name of ui.Themes.
+	Theme string `json:"theme"`
+	// ASCII avoids all other signs, NoMouse leaves the mouse to the terminal.
+	ASCII   bool `json:"ascii"`
+	NoMouse bool `json:"no_mouse"`
+	// Keys are the keys of actions, by the names that --print-keys shows.
+	Keys map[ui.Action][]string `json:"keys"`
+
+	file string
+}
+
+// settings reads the file. One that does not exist says nothing; one that is not
+// understood is an error, with its line.
+func (o *options) settings() (*settings, error) {
+	s := &settings{}
+	_, contexts, err := o.f.Contexts()
+	if err != nil {
+		return nil, err
+	}
+	if contexts != "" {
+		s.file = filepath.Join(filepath.Dir(contexts), "dashboard.json")
+		if err := s.read(); err != nil {
+			return nil, cli.Failf("Error in the dashboard's settings: %w", err)
+		}
+	}
+	if o.theme != "" && !slices.Contains(ui.Themes(), o.theme) {
+		return nil, cli.Failf("no theme is called %q: there are %s", o.theme, strings.Join(ui.Themes(), ", "))
+	}
+	return s, nil
+}
+
+func (s *settings) read() error {
+	data, err := os.ReadFile(s.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(s); err != nil {
+		return fmt.Errorf("%s:%d: %w; known are theme, ascii, no_mouse and keys", s.file, lineOf(data, err), err)
+	}
+	if s.Theme != "" && !slices.Contains(ui.Themes(), s.Theme) {
+		return fmt.Errorf("%s: theme: no theme is called %q: there are %s", s.file, s.Theme, strings.Join(ui.Themes(), ", "))
+	}
+	return nil
+}
+
+// lineOf returns the line that a decoding error is about.
+func lineOf(data []byte, err error) int {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	at := 0
+	switch {
+	case errors.As(err, &syntax):
+		at = int(syntax.Offset)
+	case errors.As(err, &kind):
+		at = int(kind.Offset)
+	default:
+		// An unknown field has no offset, only its name, in quotes.
+		if _, name, ok := strings.Cut(err.Error(), "unknown field "); ok {
+			at = bytes.Index(data, []byte(name))
+		}
+	}
+	return 1 + bytes.Count(data[:max(0, min(at, len(data)))], []byte("\n"))
+}
+
+// writeKeys prints the keys as a table, or as JSON.
+func (o *options) writeKeys(k *ui.KeyMap) error {
+	if o.format.JSON() {
+		type binding struct {
+			Action  ui.Action
+			Keys    []string
+			Help    string
+			Mutates bool
+		}
+		out := []binding{}
+		for _, b := range k.Bindings() {
+			out = append(out, binding{b.Action, b.Keys, b.Help, b.Mutates})
+		}
+		return cli.WriteJSON(o.f.Streams.Out, out)
+	}
+	t := iostreams.NewTable("Action", "Keys", "What it does")
+	for _, b := range k.Bindings() {
+		t.Row(string(b.Action), strings.Join(b.Keys, " "), b.Help)
+	}
+	return t.Write(o.f.Streams.Out)
+}
