@@ -60,7 +60,7 @@ type Agent struct {
 	services *services
 	leaves   *leafcert.Store // certificates of services
 	watches  watches
-	views    *view.Store       // what DNS answers from; nil where it is off
+	views    *view.Store       // what DNS and the HTTP API answer from
 	dns      *dnsserver.Server // nil where it is off
 
 	reloading sync.Mutex
@@ -147,6 +147,10 @@ func New(cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	opened = append(opened, secure...)
+	a.views = view.New(view.Config{
+		Requester: requester{a}, Datacenter: rt.Datacenter, Logger: a.log.With(logging.KeyComponent, "agent.views"),
+		DefaultWait: rt.DefaultQueryTime, MaxWait: rt.MaxQueryTime,
+	})
 	if len(rt.DNS) > 0 {
 		if err := a.newDNS(rt); err != nil {
 			return nil, err
@@ -237,7 +241,8 @@ func (a *Agent) serve(rt *config.Runtime, listeners, secure []net.Listener) (err
 		Metrics: routeMetrics{a.metrics}, ResponseHeaders: rt.Config.HTTP.ResponseHeaders, Pretty: rt.DevMode,
 		BlockEndpoints: rt.Config.HTTP.BlockEndpoints, AllowWriteFrom: allow,
 		AllowUnprintable: rt.DisableHTTPUnprintableCharFilter,
-		Hold:             rt.Performance.RPCHoldTimeout, ForwardTimeout: rt.Limits.RPCClientTimeout,
+		Memory:           a.views, NoCache: !rt.Config.HTTP.UseCache,
+		Hold: rt.Performance.RPCHoldTimeout, ForwardTimeout: rt.Limits.RPCClientTimeout,
 		MaxWait: rt.MaxQueryTime, DefaultWait: rt.DefaultQueryTime,
 	})
 	if err != nil {
@@ -299,15 +304,16 @@ func (a *Agent) parts() []lifecycle.Part {
 	if a.wan != nil {
 		parts = append(parts, lifecycle.Part{Name: "gossip over the WAN", Run: a.wan.Run, StopTimeout: poolStop})
 	}
+	// Views end after what answers from them.
 	parts = append(parts, cluster...)
-	parts = append(parts, lifecycle.Part{Name: "certificates of services", Run: a.leaves.Run})
+	parts = append(parts, lifecycle.Part{Name: "certificates of services", Run: a.leaves.Run}, lifecycle.Part{Name: "views", Run: a.views.Run})
 	if len(rt.HTTP)+len(rt.HTTPS) > 0 {
 		parts = append(parts, lifecycle.Part{Name: "HTTP API", Run: a.http.Run})
 	}
 	parts = append(parts, a.services.parts()...)
 	parts = append(parts, lifecycle.Part{Name: "watches", Run: a.watches.Run})
 	if a.dns != nil {
-		parts = append(parts, lifecycle.Part{Name: "views", Run: a.views.Run}, lifecycle.Part{Name: "DNS", Run: a.dns.Run})
+		parts = append(parts, lifecycle.Part{Name: "DNS", Run: a.dns.Run})
 	}
 	if rt.Server && !rt.DevMode {
 		parts = append(parts, lifecycle.Part{Name: "server metadata", Run: a.keepSeen})

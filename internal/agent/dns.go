@@ -10,7 +10,6 @@ import (
 	"github.com/ctl-sh/ctl/internal/dnsserver"
 	"github.com/ctl-sh/ctl/internal/logging"
 	"github.com/ctl-sh/ctl/internal/telemetry"
-	"github.com/ctl-sh/ctl/internal/view"
 )
 
 // newDNS opens the DNS ports, over UDP and TCP, and prepares what answers there.
@@ -49,7 +48,6 @@ func (a *Agent) newDNS(rt *config.Runtime) (err error) {
 		}
 		c.Packets = append(c.Packets, packets)
 	}
-	a.views = view.New(view.Config{Requester: requester{a}, Datacenter: rt.Datacenter, Logger: c.Logger})
 	c.Lookup = a.views
 	a.dns, err = dnsserver.New(c)
 	return err

@@ -80,7 +80,7 @@ func later() []group {
 			{"telemetry.retry_failed_connection", Bool, reloadNo, "true", "Try a metrics server again that was away at start."},
 			{"telemetry.enable_host_metrics", Bool, reloadNo, "false", "Publish metrics of the machine."},
 		}},
-		{capability: "the agent cache", rows: []row{
+		{capability: "a choice of how the agent cache is kept current", rows: []row{
 			{"cache", Object, reloadYes, "", "The agent's cache."},
 			{"cache.entry_fetch_rate", Float, reloadYes, "", "Refreshes of an entry a second."},
 			{"cache.entry_fetch_max_burst", Int, reloadYes, "2", "Refreshes at once above the rate."},

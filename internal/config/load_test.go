@@ -211,7 +211,7 @@ func TestWarnings(t *testing.T) {
 	}{
 		{name: "nothing to say", texts: []string{`{"node_name":"a","retry_join":["10.0.0.1"]}`}},
 		{name: "later object once a file", texts: []string{"{\n\"cache\":{\"entry_fetch_rate\":1.5,\"entry_fetch_max_burst\":3}}", `{"cache":{"entry_fetch_rate":1.5}}`},
-			want: []string{"a.json:2:1: cache: accepted (entry_fetch_rate, entry_fetch_max_burst), but this version of ctl does not have the agent cache yet", "b.json:1:2: cache: accepted (entry_fetch_rate)"}},
+			want: []string{"a.json:2:1: cache: accepted (entry_fetch_rate, entry_fetch_max_burst), but this version of ctl does not have a choice of how the agent cache is kept current yet", "b.json:1:2: cache: accepted (entry_fetch_rate)"}},
 		{name: "services", texts: []string{`{"services":[{"name":"x","port":1,"check":{"http":"http://x","interval":"1s"}}],"service":{"name":"y","connect":{"sidecar_service":{"port":1}}}}`},
 			want: []string{"service.connect.sidecar_service: accepted"}},
 		{name: "HCL blocks", texts: []string{"service { name = \"x\"\n tags = [\"a\"]\n check { ttl = \"1s\" } }\nui_config { enabled = true }"}, want: []string{"a.hcl:4:13: ui_config.enabled: accepted"}},

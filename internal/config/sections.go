@@ -103,7 +103,7 @@ type HTTP struct {
 	// Headers added to every answer.
 	ResponseHeaders map[string]string `key:"response_headers" debug:"HTTPResponseHeaders"`
 	// Let ?cached use the agent's cache.
-	UseCache bool `key:"use_cache" default:"true" debug:"HTTPUseCache" later:"the agent cache" off:"false true"`
+	UseCache bool `key:"use_cache" default:"true" debug:"HTTPUseCache"`
 	// Largest total of request headers in bytes. 0 means 1 MiB.
 	MaxHeaderBytes int `key:"max_header_bytes" default:"0" debug:"HTTPMaxHeaderBytes"`
 }

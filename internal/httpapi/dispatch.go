@@ -39,11 +39,10 @@ type call struct {
 // asked, so that tries do not multiply.
 func (m *Mux) dispatch(ctx context.Context, c call) *answer {
 	if waits := c.req.Options.MinIndex > 0; waits {
-		if n := m.blocking.Add(1); n > int64(m.cfg.MaxBlocking) {
-			m.blocking.Add(-1)
-			return failedAnswer(failure.Newf(failure.RateLimited, "too many blocking queries at this agent (limit %d)", m.cfg.MaxBlocking))
+		if refused := m.beginBlocking(); refused != nil {
+			return refused
 		}
-		defer m.blocking.Add(-1)
+		defer m.endBlocking()
 		var end context.CancelFunc
 		ctx, end = untilStop(ctx)
 		defer end()
@@ -54,6 +53,18 @@ func (m *Mux) dispatch(ctx context.Context, c call) *answer {
 	}
 	return m.hold(ctx, c, a)
 }
+
+// beginBlocking counts a blocking read, or returns the answer where there are
+// too many; endBlocking takes it back.
+func (m *Mux) beginBlocking() *answer {
+	if n := m.blocking.Add(1); n > int64(m.cfg.MaxBlocking) {
+		m.endBlocking()
+		return failedAnswer(failure.Newf(failure.RateLimited, "too many blocking queries at this agent (limit %d)", m.cfg.MaxBlocking))
+	}
+	return nil
+}
+
+func (m *Mux) endBlocking() { m.blocking.Add(-1) }
 
 func retryable(c call, a *answer) bool {
 	return a.failed && a.kind.Retryable() && c.route.Where != Local

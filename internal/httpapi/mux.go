@@ -82,6 +82,10 @@ type Config struct {
 	// Home is where "/" redirects to; "" answers with a line of text.
 	Home string
 
+	// Memory answers reads of Kept routes from what this agent keeps; nil
+	// keeps nothing.
+	Memory Memory
+
 	// Hold is how long a request that was certainly not applied is tried
 	// again while there is no leader or no server; zero does not.
 	Hold time.Duration
@@ -262,7 +266,7 @@ func (m *Mux) edge(w http.ResponseWriter, r *http.Request) (*boundRoute, *answer
 	if a := m.readBody(w, r, route, req); a != nil {
 		return route, a
 	}
-	return route, m.dispatch(r.Context(), call{req: req, route: route, path: path, rawQuery: r.URL.RawQuery})
+	return route, m.asked(r.Context(), call{req: req, route: route, path: path, rawQuery: r.URL.RawQuery})
 }
 
 // pick turns what the table found into a route, or into the answer for a path

@@ -143,10 +143,13 @@ func parseCacheControl(h http.Header, opts *query.Options) error {
 			if err != nil {
 				return failure.New(failure.BadRequest, "Invalid Cache-Control header.")
 			}
-			if name == "max-age" {
-				opts.MaxAge = time.Duration(n) * time.Second
-				opts.MustRevalidate = opts.MustRevalidate || n == 0
+			age := time.Duration(n) * time.Second //nolint:gosec // 31 bits
+			if name == "stale-if-error" {
+				opts.StaleIfError = age
+				continue
 			}
+			opts.MaxAge = age
+			opts.MustRevalidate = opts.MustRevalidate || n == 0
 		}
 	}
 	return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/ctl-sh/ctl/internal/query"
 )
 
-// Response is what a handler answers. At most one of Body, Raw, Append and
-// Stream is set; none is an empty body.
+// Response is what a handler answers. At most one of Body, Raw, Shared, Append
+// and Stream is set; none is an empty body.
 type Response struct {
 	// Status is the HTTP status; zero is 200.
 	Status int
@@ -22,7 +22,7 @@ type Response struct {
 	Header http.Header
 	// Meta, when set, becomes the X-Consul-* headers.
 	Meta *query.Meta
-	// ContentType of Raw, Append and Stream; "" is JSON.
+	// ContentType of Raw, Shared, Append and Stream; "" is JSON.
 	ContentType string
 
 	// Body is encoded as JSON. A typed nil is null.
@@ -30,6 +30,8 @@ type Response struct {
 	// Raw is sent as it is, but indented where JSON is asked to be. It is
 	// only read, and may be shared.
 	Raw []byte
+	// Shared is sent as Raw is, and compressed once for all who take it so.
+	Shared *Shared
 	// Append appends the body to dst and returns it, for encodings written
 	// by hand. It runs once, after the handler returned.
 	Append func(dst []byte) []byte
@@ -65,6 +67,8 @@ type answer struct {
 	location    string
 	allow       string
 	body        []byte
+	shared      *Shared       // whose bytes body is, when set
+	cache       string        // X-Cache
 	pooled      *bytes.Buffer // owns body when set
 	stream      func(context.Context, io.Writer) error
 	close       bool // the connection is of no further use
@@ -149,6 +153,8 @@ func encode(r *Request, resp *Response) (*answer, error) {
 		a.body = a.pooled.Bytes()
 	case resp.Raw != nil:
 		a.body = resp.Raw
+	case resp.Shared != nil:
+		a.body, a.shared = resp.Shared.raw, resp.Shared
 	case resp.Body != nil:
 		return a, encodeJSON(a, r, resp.Body)
 	default:
@@ -197,6 +203,6 @@ func indent(a *answer, r *Request) error {
 		into.WriteByte('\n')
 	}
 	a.release()
-	a.pooled, a.body = into, into.Bytes()
+	a.pooled, a.body, a.shared = into, into.Bytes(), nil
 	return nil
 }

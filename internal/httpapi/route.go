@@ -70,6 +70,9 @@ type Route struct {
 	// Discovery makes discovery_max_stale apply to requests that name no
 	// consistency mode.
 	Discovery bool
+	// Kept lets Config.Memory answer: where ?cached allows it, and blocking
+	// reads that would have to be handed on.
+	Kept bool
 }
 
 // endpoint is one pattern with its methods.

@@ -51,6 +51,9 @@ func (a *answer) each(set func(key, value string)) {
 			set("X-Consul-Effective-Consistency", a.meta.Mode.String())
 		}
 	}
+	if a.cache != "" {
+		set("X-Cache", a.cache)
+	}
 	if a.location != "" {
 		set("Location", a.location)
 	}
@@ -101,9 +104,13 @@ func (m *Mux) write(w http.ResponseWriter, r *http.Request, a *answer) {
 	}
 	body := a.body
 	if len(body) >= minGzipBytes && acceptsGzip(r.Header) && h["Content-Encoding"] == nil {
-		if gz := m.gzips.compress(body); gz != nil {
+		if a.shared != nil {
+			body = a.shared.compressed(m.gzips)
+		} else if gz := m.gzips.compress(body); gz != nil {
 			defer m.gzips.release(gz)
 			body = gz.out.Bytes()
+		}
+		if len(body) != len(a.body) {
 			f.set("Content-Encoding", "gzip")
 		}
 	}

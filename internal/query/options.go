@@ -48,6 +48,9 @@ type Options struct {
 	// answer; MaxAge zero is no bound.
 	MustRevalidate bool
 	MaxAge         time.Duration
+	// StaleIfError is how old a cached answer may be where those bounds or the
+	// lack of one call for a fresh answer and there is none to be had.
+	StaleIfError time.Duration
 }
 
 // Meta says how fresh an answer is. It becomes the X-Consul-* headers.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/catalog"
 	"github.com/ctl-sh/ctl/internal/failure"
 )
 
@@ -92,7 +93,7 @@ func (s *Store) nodeOwners(ctx context.Context, out map[netip.Addr]Owner) error 
 	if err != nil {
 		return err
 	}
-	var rows []nodeShape
+	var rows []catalog.Node
 	if err := json.Unmarshal(body, &rows); err != nil {
 		return failure.Newf(failure.Internal, "read the nodes: %w", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/ctl-sh/ctl/internal/catalog"
 )
 
 // Health is what the checks of an instance and its node say together.
@@ -69,36 +71,7 @@ func (i *Instance) HasTag(tag string) bool { return slices.Contains(i.Tags, tag)
 // It is never changed.
 type Service struct{ Instances []Instance }
 
-// The shapes of the HTTP API, with what is read of them.
-type (
-	nodeShape struct {
-		Node            string
-		Address         string
-		Datacenter      string
-		TaggedAddresses map[string]string
-		Meta            map[string]string
-	}
-	addressShape struct {
-		Address string
-		Port    int
-	}
-	serviceShape struct {
-		ID              string
-		Service         string
-		Tags            []string
-		Address         string
-		TaggedAddresses map[string]addressShape
-		Port            int
-		Weights         *struct{ Passing, Warning int }
-	}
-	instanceShape struct {
-		Node    *nodeShape
-		Service *serviceShape
-		Checks  []struct{ Status string }
-	}
-)
-
-func (n *nodeShape) node() *Node {
+func newNode(n *catalog.Node) *Node {
 	out := &Node{Name: n.Node, Datacenter: n.Datacenter, Address: parseAddress(n.Address, 0), Tagged: make(map[string]Address, len(n.TaggedAddresses))}
 	for name, text := range n.TaggedAddresses {
 		out.Tagged[name] = parseAddress(text, 0)
@@ -110,54 +83,58 @@ func (n *nodeShape) node() *Node {
 	return out
 }
 
-// instance returns the instance, or false for a row that has none. Nodes that
-// have several instances are kept once in nodes.
-func (s *instanceShape) instance(nodes map[string]*Node) (Instance, bool) {
-	if s.Node == nil || s.Service == nil {
-		return Instance{}, false
+// newService returns the instances. Nodes that have several of them are there
+// once.
+func newService(rows []catalog.Health) *Service {
+	nodes := make(map[string]*Node, len(rows))
+	out := &Service{Instances: make([]Instance, 0, len(rows))}
+	for i := range rows {
+		row := &rows[i]
+		node := nodes[row.Node.Node]
+		if node == nil {
+			node = newNode(row.Node)
+			nodes[row.Node.Node] = node
+		}
+		out.Instances = append(out.Instances, newInstance(node, row))
 	}
-	node := nodes[s.Node.Node]
-	if node == nil {
-		node = s.Node.node()
-		nodes[s.Node.Node] = node
-	}
-	in := Instance{
-		Node: node, ID: s.Service.ID, Service: s.Service.Service, Address: parseAddress(s.Service.Address, 0),
-		Port: s.Service.Port, Tagged: make(map[string]Address, len(s.Service.TaggedAddresses)),
-	}
-	for name, a := range s.Service.TaggedAddresses {
-		in.Tagged[name] = parseAddress(a.Address, a.Port)
-	}
-	for _, tag := range s.Service.Tags {
-		in.Tags = append(in.Tags, strings.ToLower(tag))
-	}
-	for _, c := range s.Checks {
-		in.Health = max(in.Health, healthOf(c.Status))
-	}
-	in.Weight = s.weight(in.Health)
-	return in, true
+	return out
 }
 
-func (s *instanceShape) weight(h Health) int {
-	passing, warning := 1, 1
-	if w := s.Service.Weights; w != nil {
-		passing, warning = w.Passing, w.Warning
+func newInstance(node *Node, row *catalog.Health) Instance {
+	s := row.Service
+	in := Instance{
+		Node: node, ID: s.ID, Service: s.Service, Address: parseAddress(s.Address, 0),
+		Port: s.Port, Tagged: make(map[string]Address, len(s.TaggedAddresses)),
 	}
-	switch h {
+	for name, a := range s.TaggedAddresses {
+		in.Tagged[name] = parseAddress(a.Address, a.Port)
+	}
+	for _, tag := range s.Tags {
+		in.Tags = append(in.Tags, strings.ToLower(tag))
+	}
+	for _, c := range row.Checks {
+		in.Health = max(in.Health, healthOf(c.Status))
+	}
+	weights := s.Weights
+	if weights == (catalog.Weights{}) { // of another implementation, perhaps
+		weights = catalog.Weights{Passing: 1, Warning: 1}
+	}
+	switch in.Health {
 	case Passing:
-		return passing
+		in.Weight = weights.Passing
 	case Warning:
-		return warning
+		in.Weight = weights.Warning
+	case Critical:
 	}
-	return 0
+	return in
 }
 
 // healthOf reads a check's status; one that is unknown counts as critical.
 func healthOf(status string) Health {
 	switch status {
-	case "passing":
+	case catalog.Passing:
 		return Passing
-	case "warning":
+	case catalog.Warning:
 		return Warning
 	}
 	return Critical

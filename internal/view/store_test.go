@@ -318,8 +318,7 @@ func TestInstances(t *testing.T) {
 			{"Node":{"Node":"n1","Address":"10.0.0.1","Datacenter":"dc1","TaggedAddresses":{"wan":"1.2.3.4"},"Meta":{"b":"2","a":"1"}},
 			 "Service":{"ID":"w1","Service":"web","Tags":["Blue"],"Address":"web.example","Port":80,"Weights":{"Passing":5,"Warning":2},"TaggedAddresses":{"wan":{"Address":"1.2.3.5","Port":81}}},
 			 "Checks":[{"Status":"passing"},{"Status":"warning"}]},
-			{"Node":{"Node":"n1","Address":"10.0.0.1"},"Service":{"ID":"w2","Service":"web"},"Checks":[{"Status":"critical"},{"Status":"passing"}]},
-			{"Node":null,"Service":{"ID":"w3"}}]`, 10)
+			{"Node":{"Node":"n1","Address":"10.0.0.1"},"Service":{"ID":"w2","Service":"web"},"Checks":[{"Status":"critical"},{"Status":"passing"}]}]`, 10)
 		got, err := s.Service(t.Context(), "dc1", "web", Options{Wait: true})
 		if err != nil {
 			t.Fatal(err)

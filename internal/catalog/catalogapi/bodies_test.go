@@ -20,7 +20,7 @@ func TestBodiesAreBounded(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var b bodies
 			for i := range maxBodies + 10 {
-				b.keep(catalog.Target{Service: fmt.Sprint(i)}, &healths{head: &catalog.Head{}, bytes: c.bytes})
+				b.keep(catalog.Target{Service: fmt.Sprint(i)}, &Found{head: &catalog.Head{}, bytes: c.bytes})
 			}
 			if len(b.kept) != c.kept || b.bytes != c.kept*c.bytes {
 				t.Errorf("%d targets of %d bytes are kept, want %d", len(b.kept), b.bytes, c.kept)
@@ -36,7 +36,7 @@ func TestOnlyWhatChangedIsEncodedAgain(t *testing.T) {
 		return catalog.Health{Instance: catalog.Instance{Node: &catalog.Node{Node: node}, Service: &catalog.Service{Node: node}}, Checks: []*catalog.Check{{Node: node}}}
 	}
 	rows := []catalog.Health{row("n1"), row("n2"), row("n3")}
-	get := func(head *catalog.Head, rows ...catalog.Health) *healths {
+	get := func(head *catalog.Head, rows ...catalog.Health) *Found {
 		t.Helper()
 		h, err := b.get(target, head, func() ([]catalog.Health, error) { return rows, nil })
 		if err != nil {
@@ -52,10 +52,10 @@ func TestOnlyWhatChangedIsEncodedAgain(t *testing.T) {
 	changed := rows[2]
 	changed.Checks = []*catalog.Check{{Node: "n3", Status: catalog.Critical}}
 	second := get(&catalog.Head{Index: 1}, rows[1], changed)
-	if &second.json[0][0] != &first.json[1][0] {
+	if &second.health.json[0][0] != &first.health.json[1][0] {
 		t.Error("a row that is as it was was encoded again")
 	}
-	if string(second.json[1]) == string(first.json[2]) {
+	if string(second.health.json[1]) == string(first.health.json[2]) {
 		t.Error("a changed row was not")
 	}
 	if missing := get(nil); len(missing.rows) != 0 || len(b.kept) != 0 || b.bytes != 0 {

@@ -10,7 +10,9 @@
 // them. Registering or deregistering it over HTTP is refused with status 400.
 //
 // Not here: sorting by distance (near is accepted and changes nothing) and
-// gateways. merge-central-config, cached, and peers are accepted and ignored.
+// gateways. merge-central-config and peers are accepted and ignored. What an
+// agent keeps of answers, and cached, is package view's; it selects with what is
+// here ([Found]), so that it answers what a server would.
 //
 // Source: the public documentation of the catalog's and health's HTTP API.
 package catalogapi
@@ -78,7 +80,7 @@ func (a *API) Routes() []httpapi.Route {
 	}
 	routes = append(routes, httpapi.Route{Pattern: "/v1/catalog/datacenters", Handle: a.datacenters})
 	for i := range routes {
-		routes[i].Method, routes[i].Where = http.MethodGet, httpapi.Server
+		routes[i].Method, routes[i].Where, routes[i].Kept = http.MethodGet, httpapi.Server, true
 	}
 	return append(routes,
 		httpapi.Route{Method: http.MethodPut, Pattern: "/v1/catalog/register", Where: httpapi.Leader, Handle: a.register},
@@ -249,41 +251,6 @@ func (a *API) service(ctx context.Context, r *httpapi.Request) (*httpapi.Respons
 
 func (a *API) connect(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
 	return a.instances(ctx, r, catalog.Target{Service: r.PathValue("service"), Connect: true})
-}
-
-// instances answers with the instances of a target.
-func (a *API) instances(ctx context.Context, r *httpapi.Request, target catalog.Target) (*httpapi.Response, error) {
-	if target.Service == "" {
-		return nil, errMissingService
-	}
-	sel, err := selecting[serviceNode](ctx, a, r)
-	if err != nil {
-		return nil, err
-	}
-	var instances []catalog.Instance
-	meta, err := a.Reader.Read(ctx, r.Options, func(ws store.WatchSet, tx *store.Txn) (query.Result, error) {
-		_, res, err := catalog.Watch(ws, tx, target)
-		if err != nil {
-			return res, err
-		}
-		instances, err = catalog.Instances(tx, target)
-		return res, err
-	})
-	resp := &httpapi.Response{Meta: &meta}
-	if err != nil {
-		return resp, err
-	}
-	rows, tags, wanted := make([]*serviceNode, 0, len(instances)), r.Query["tag"], nodeMeta(r)
-	for _, in := range instances {
-		if !hasTags(in.Service, tags) || !wanted.match(in.Node) || !sel.mayReadInstance(in) {
-			continue
-		}
-		if row := newServiceNode(in); sel.filter.Match(row) {
-			rows = append(rows, row)
-		}
-	}
-	resp.Body = rows
-	return resp, nil
 }
 
 func (a *API) nodeChecks(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
