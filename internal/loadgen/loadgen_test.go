@@ -177,7 +177,7 @@ func TestScenariosWork(t *testing.T) {
 	defer cancel()
 	c := DefaultConfig()
 	c.Dir, c.Log = t.TempDir(), testLog{t}
-	c.Clients, c.Duration, c.Trials, c.Keys, c.Watchers, c.Calm = []int{4}, 200*time.Millisecond, 1, 500, 200, time.Second
+	c.Clients, c.Duration, c.Trials, c.Keys, c.Watchers, c.Services, c.Calm = []int{4}, 200*time.Millisecond, 1, 500, 200, 50, time.Second
 	var err error
 	if c.Binary, err = agentproc.Build(ctx, c.Dir, ""); err != nil {
 		t.Fatal(err)

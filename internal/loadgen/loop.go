@@ -20,15 +20,48 @@ type Load struct {
 	// Request appends the n-th request of a client to buf[:0]. It is called
 	// from every client's goroutine.
 	Request func(buf []byte, client, n int) []byte
+	// Dial opens a client's connection, which hangs no longer than until; nil
+	// is HTTP.
+	Dial func(address string, until time.Time) (session, error)
 	// Measure is called when the warm-up ends and when the measured part
 	// does; nil is nothing.
 	Measure func(end bool)
 }
 
+// session is one client's connection with a server.
+type session interface {
+	// try sends a request and waits for its answer. It returns what is wrong
+	// with it, "" if nothing, and whether the session is at its end.
+	try(request []byte) (problem string, end bool)
+	shut()
+}
+
+func dialHTTP(address string, until time.Time) (session, error) {
+	c, err := dial(address, 4096)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.nc.SetDeadline(until) // without it only a hang is worse
+	return c, nil
+}
+
+func (c *conn) try(request []byte) (problem string, end bool) {
+	status, body, err := c.do(request)
+	if err != nil {
+		return err.Error(), true
+	}
+	if status != http.StatusOK {
+		problem = "status " + strconv.Itoa(status) + ": " + string(body)
+	}
+	return problem, c.close
+}
+
+func (c *conn) shut() { c.nc.Close() }
+
 // Result is what a loop saw in its measured part.
 type Result struct {
 	Ops      int
-	Errors   int    // requests without a 200
+	Errors   int    // requests without a good answer
 	Problem  string // one of the errors
 	Elapsed  time.Duration
 	P50, P99 time.Duration
@@ -52,11 +85,14 @@ type tally struct {
 // Run runs the loop. A client whose connection breaks opens a new one; only if
 // none can be opened at the start is that an error of the loop.
 func (l Load) Run(ctx context.Context) (Result, error) {
-	probe, err := dial(l.Address, 4096)
+	if l.Dial == nil {
+		l.Dial = dialHTTP
+	}
+	probe, err := l.Dial(l.Address, time.Now().Add(time.Second))
 	if err != nil {
 		return Result{}, fmt.Errorf("load %s: %w", l.Address, err)
 	}
-	probe.nc.Close()
+	probe.shut()
 	begin := time.Now().Add(l.Warmup)
 	end := begin.Add(l.Duration)
 	tallies := make([]tally, l.Clients)
@@ -86,11 +122,11 @@ func (l Load) mark(ctx context.Context, at time.Time, end bool) {
 // end is not counted.
 func (l Load) client(ctx context.Context, id int, begin, end time.Time) tally {
 	var t tally
-	var c *conn
+	var c session
 	var buf []byte
 	defer func() {
 		if c != nil {
-			c.nc.Close()
+			c.shut()
 		}
 	}()
 	for n := 0; ctx.Err() == nil; n++ {
@@ -101,22 +137,15 @@ func (l Load) client(ctx context.Context, id int, begin, end time.Time) tally {
 		problem := ""
 		if c == nil {
 			var err error
-			if c, err = dial(l.Address, 4096); err != nil {
+			if c, err = l.Dial(l.Address, end.Add(10*time.Second)); err != nil {
 				problem, c = err.Error(), nil
-			} else {
-				_ = c.nc.SetDeadline(end.Add(10 * time.Second)) // without it only a hang is worse
 			}
 		}
 		if c != nil {
 			buf = l.Request(buf[:0], id, n)
-			status, body, err := c.do(buf)
-			if err != nil {
-				problem = err.Error()
-			} else if status != http.StatusOK {
-				problem = "status " + strconv.Itoa(status) + ": " + string(body)
-			}
-			if err != nil || c.close {
-				c.nc.Close()
+			over := false
+			if problem, over = c.try(buf); over {
+				c.shut()
 				c = nil
 			}
 		}

@@ -26,6 +26,8 @@ type Measurement struct {
 	Times []time.Duration `json:"times_ns,omitempty"`
 	Bytes int64           `json:"bytes,omitempty"`
 	Count int64           `json:"count,omitempty"` // goroutines, elections
+	// Share is processor time taken while at rest, of one processor's.
+	Share float64 `json:"cpu_share,omitempty"`
 }
 
 // WriteTable writes measurements as text, a table a scenario.
@@ -74,6 +76,8 @@ func (m Measurement) value() string {
 		return fmt.Sprintf("median %s ms, worst %s ms of %d", millis(percentile(sorted, 50)), millis(sorted[len(sorted)-1]), len(sorted))
 	case m.Bytes != 0:
 		return fmt.Sprintf("%.1f MiB", float64(m.Bytes)/(1<<20))
+	case m.Share != 0:
+		return fmt.Sprintf("%.2f %% of a processor", 100*m.Share)
 	default:
 		return strconv.FormatInt(m.Count, 10)
 	}

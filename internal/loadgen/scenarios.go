@@ -20,6 +20,7 @@ type Config struct {
 	Trials   int           // of starts and failovers
 	Keys     int           // of the restart and memory scenarios
 	Watchers int
+	Services int           // that are registered with an agent, and five times as many that one holds
 	Calm     time.Duration // of the scenario that counts elections
 	Log      io.Writer     // progress
 }
@@ -28,7 +29,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Clients: []int{1, 16, 64, 256}, Duration: 5 * time.Second, Trials: 9,
-		Keys: 100_000, Watchers: 10_000, Calm: 10 * time.Minute, Log: io.Discard,
+		Keys: 100_000, Watchers: 10_000, Services: 1000, Calm: 10 * time.Minute, Log: io.Discard,
 	}
 }
 
@@ -49,6 +50,11 @@ func Scenarios() []Scenario {
 		{"failover", "SIGKILL of the leader to the first write through a survivor", false, failover},
 		{"memory", "resident memory, idle and with many keys", false, memory},
 		{"watchers", "blocking queries on one key: the last answer, and what stays behind", false, watchers},
+		{"register", "services registered with an agent, until the leader's catalog has all", false, register},
+		{"health", "health of a service of 100 instances, through leader, follower and client agent", false, health},
+		{"dns", "DNS A and SRV of a service of 3 instances over UDP, at a server and at a client agent", false, questions},
+		{"fanout", "1,000 blocking queries on one service: the last answer", false, fanout},
+		{"services", "many services with checks on one agent: memory and processor time at rest", false, services},
 		{"calm", "elections under full load (takes -calm)", true, calm},
 	}
 }
@@ -140,40 +146,46 @@ func kv(ctx context.Context, c Config) ([]Measurement, error) {
 	return out, nil
 }
 
-// load runs one closed loop against an agent.
+// load runs one closed loop of KV requests against an agent.
 func (a *agents) load(ctx context.Context, c Config, name string, agent, clients int, query string, put bool) (Measurement, error) {
 	address := a.procs[agent].Spec.HTTPAddr()
+	m, err := a.loop(ctx, c, Load{Address: address, Clients: clients, Request: func(buf []byte, client, n int) []byte {
+		key := benchKey((client*7919 + n*104729) % benchKeys)
+		if put {
+			return putRequest(buf, address, key, client, n, valueBytes)
+		}
+		return getRequest(buf, address, "/v1/kv/"+key+query)
+	}})
+	m.Scenario, m.Case = "kv: three servers, writes flushed, values of 128 B", name
+	return m, err
+}
+
+// loop runs one closed loop with the processor time of all agents.
+func (a *agents) loop(ctx context.Context, c Config, l Load) (Measurement, error) {
 	var before, after time.Duration
 	var cpuErr error
-	l := Load{
-		Address: address, Clients: clients, Warmup: c.Duration / 5, Duration: c.Duration,
-		Request: func(buf []byte, client, n int) []byte {
-			key := benchKey((client*7919 + n*104729) % benchKeys)
-			if put {
-				return putRequest(buf, address, key, client, n, valueBytes)
-			}
-			return getRequest(buf, address, "/v1/kv/"+key+query)
-		},
-		Measure: func(end bool) {
-			if end {
-				after, cpuErr = a.cpu()
-			} else {
-				before, cpuErr = a.cpu()
-			}
-		},
+	l.Warmup, l.Duration = c.Duration/5, c.Duration
+	l.Measure = func(end bool) {
+		if end {
+			after, cpuErr = a.cpu()
+		} else {
+			before, cpuErr = a.cpu()
+		}
 	}
 	r, err := l.Run(ctx)
 	if err != nil {
 		return Measurement{}, err
 	}
-	m := Measurement{
-		Scenario: "kv: three servers, writes flushed, values of 128 B", Case: name, Clients: clients,
-		Rate: r.Rate(), Ops: r.Ops, Errors: r.Errors, Problem: r.Problem, P50: r.P50, P99: r.P99,
-	}
+	m := Measurement{Clients: l.Clients, Rate: r.Rate(), Ops: r.Ops, Errors: r.Errors, Problem: r.Problem, P50: r.P50, P99: r.P99}
 	if cpuErr == nil && r.Ops > 0 {
 		m.CPU = (after - before) / time.Duration(r.Ops)
 	}
 	return m, nil
+}
+
+// say tells the progress of a loop.
+func (c Config) say(m Measurement) {
+	fmt.Fprintf(c.Log, "%s, %d clients: %.0f/s, p50 %s ms, p99 %s ms, %s µs CPU, %d errors\n", m.Case, m.Clients, m.Rate, millis(m.P50), millis(m.P99), micros(m.CPU), m.Errors)
 }
 
 func sortedTimes(times []time.Duration) []time.Duration {

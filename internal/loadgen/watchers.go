@@ -21,7 +21,8 @@ func watchers(ctx context.Context, c Config) ([]Measurement, error) {
 	}
 	defer p.Kill()
 	a := &agents{procs: []*agentproc.Process{p}, servers: 1, http: &http.Client{}}
-	w := watch{agents: a, address: p.Spec.HTTPAddr(), n: c.Watchers, name: "watchers: " + strconv.Itoa(c.Watchers) + " blocking queries on one key"}
+	w := keyWatch(a, c.Watchers)
+	w.name = "watchers: " + strconv.Itoa(c.Watchers) + " blocking queries on one key"
 	// The first round warms up: what a server keeps after it, it keeps once.
 	var out []Measurement
 	for round := range 3 {
@@ -38,13 +39,28 @@ func watchers(ctx context.Context, c Config) ([]Measurement, error) {
 	return out, nil
 }
 
+// watch parks n blocking queries of one path at one agent.
 type watch struct {
-	agents  *agents
-	address string
+	agents *agents // the agent that is asked is the first
+	path   string  // without a query
+	// change makes the n-th change of what path shows.
+	change  func(ctx context.Context, n int) error
 	n       int
 	name    string
-	writes  int
+	changes int
 }
+
+// keyWatch watches a key.
+func keyWatch(a *agents, n int) watch {
+	return watch{agents: a, path: "/v1/kv/watched", n: n, change: func(ctx context.Context, n int) error {
+		if !a.procs[0].Put(ctx, a.http, "watched", strconv.Itoa(n)) {
+			return fmt.Errorf("write %d of the watched key was not acknowledged", n)
+		}
+		return nil
+	}}
+}
+
+func (w *watch) address() string { return w.agents.procs[0].Spec.HTTPAddr() }
 
 // held is what a server holds at one moment.
 type held struct {
@@ -62,11 +78,8 @@ func (w *watch) held(ctx context.Context) (held, error) {
 }
 
 func (w *watch) write(ctx context.Context) error {
-	w.writes++
-	if !w.agents.procs[0].Put(ctx, w.agents.http, "watched", strconv.Itoa(w.writes)) {
-		return fmt.Errorf("write %d of the watched key was not acknowledged", w.writes)
-	}
-	return nil
+	w.changes++
+	return w.change(ctx, w.changes)
 }
 
 func (w *watch) round(ctx context.Context) ([]Measurement, error) {
@@ -89,7 +102,7 @@ func (w *watch) round(ctx context.Context) ([]Measurement, error) {
 	var wg sync.WaitGroup
 	answers := make([]time.Time, w.n)
 	errs := make([]error, w.n)
-	request := getRequest(nil, w.address, "/v1/kv/watched?wait=60s&index="+strconv.FormatUint(index, 10))
+	request := getRequest(nil, w.address(), w.path+"?wait=60s&index="+strconv.FormatUint(index, 10))
 	for i, c := range conns {
 		wg.Go(func() {
 			status, _, err := c.do(request)
@@ -133,17 +146,17 @@ func (w *watch) round(ctx context.Context) ([]Measurement, error) {
 	}, nil
 }
 
-// connect opens a connection for each watcher and returns the key's index.
+// connect opens a connection for each watcher and returns the path's index.
 func (w *watch) connect() ([]*conn, uint64, error) {
 	conns := make([]*conn, 0, w.n)
 	for range w.n {
-		c, err := dial(w.address, 1024)
+		c, err := dial(w.address(), 1024)
 		if err != nil {
 			return conns, 0, err
 		}
 		conns = append(conns, c)
 	}
-	status, body, err := conns[0].do(getRequest(nil, w.address, "/v1/kv/watched"))
+	status, body, err := conns[0].do(getRequest(nil, w.address(), w.path))
 	if err == nil && status != 200 {
 		err = fmt.Errorf("status %d: %s", status, body)
 	}

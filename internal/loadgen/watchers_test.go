@@ -30,7 +30,7 @@ func TestTenThousandWatchers(t *testing.T) {
 	}
 	defer p.Kill()
 	a := &agents{procs: []*agentproc.Process{p}, servers: 1, http: &http.Client{}}
-	w := watch{agents: a, address: p.Spec.HTTPAddr(), n: n}
+	w := keyWatch(a, n)
 	first, err := w.held(ctx)
 	if err != nil {
 		t.Fatal(err)

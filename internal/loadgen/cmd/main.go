@@ -39,6 +39,7 @@ func run(ctx context.Context, args []string) error {
 	fs.IntVar(&c.Trials, "trials", c.Trials, "of starts and failovers")
 	fs.IntVar(&c.Keys, "keys", c.Keys, "of the restart and memory scenarios")
 	fs.IntVar(&c.Watchers, "watchers", c.Watchers, "blocking queries at once")
+	fs.IntVar(&c.Services, "services", c.Services, "that are registered with an agent; the scenario of that name has five times as many")
 	fs.DurationVar(&c.Calm, "calm", c.Calm, "how long to count elections under load")
 	fs.StringVar(&c.Binary, "binary", "", "the ctl to measure (default: built from this module)")
 	dir := fs.String("dir", "", "parent of the agents' data, on a real disk (default: the system's temporary directory)")
