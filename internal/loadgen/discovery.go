@@ -376,13 +376,13 @@ func (c Config) services(ctx context.Context, n, tcp int) ([]Measurement, error)
 		return nil, err
 	}
 	took := time.Since(began)
-	rest(ctx, 2*c.Duration) // whatever registering left behind
+	rest(ctx, 4*c.Duration) // whatever registering left behind, a snapshot for example
 	before, err := p.Usage()
 	if err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	rest(ctx, 6*c.Duration)
+	rest(ctx, 12*c.Duration) // a minute, in which everything is compared with the catalog once
 	after, err := p.Usage()
 	if err != nil {
 		return nil, err
