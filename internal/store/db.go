@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-memdb"
@@ -14,6 +15,11 @@ import (
 type DB struct {
 	schema *schema
 	now    atomic.Pointer[generation]
+
+	// following is held while a commit is made and told, so that whoever
+	// begins to follow misses none and sees none twice.
+	following sync.Mutex
+	follower  func(Commit) // nil for nobody
 }
 
 // generation is the state between two restores.
@@ -87,8 +93,13 @@ func (d *DB) Apply(entries []Entry) []Result {
 // applyTogether applies entries in one transaction. It reports false, with
 // nothing changed, when one of several failed after its first write.
 func (d *DB) applyTogether(entries []Entry, results []Result) bool {
+	d.following.Lock()
+	defer d.following.Unlock()
 	tx := &WriteTxn{Txn: d.now.Load().mem.Txn(true), schema: d.schema}
 	defer tx.Abort()
+	if d.follower != nil {
+		tx.TrackChanges()
+	}
 	for i, e := range entries {
 		tx.Index, tx.dirty = e.Index, false
 		results[i] = d.applyOne(tx, e)
@@ -101,7 +112,13 @@ func (d *DB) applyTogether(entries []Entry, results []Result) bool {
 			panic(fmt.Sprintf("store: move index of %q: %v", t.table, err)) // the schema is ours: cannot happen
 		}
 	}
+	if d.follower == nil {
+		tx.Commit()
+		return true
+	}
+	changes := tx.Changes()
 	tx.Commit()
+	d.follower(Commit{Index: tx.Index, Changes: changes, Tx: d.now.Load().mem.Txn(false)})
 	return true
 }
 

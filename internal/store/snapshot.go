@@ -85,8 +85,13 @@ func (d *DB) Load(r io.Reader) error {
 		return fmt.Errorf("load snapshot: %w", err)
 	}
 	tx.Commit()
+	d.following.Lock()
+	defer d.following.Unlock()
 	old := d.now.Swap(fresh)
 	close(old.abandoned)
+	if d.follower != nil {
+		d.follower(Commit{Restored: true, Tx: fresh.mem.Txn(false)})
+	}
 	return nil
 }
 
