@@ -34,6 +34,8 @@ type Registration struct {
 	write   bool
 	servers bool
 	run     func(ctx context.Context, dec func(any) error) (any, error)
+	// stream is set, and run is not, for a Stream.
+	stream func(grpc.ServerStream) error
 }
 
 // Name returns the method's name.

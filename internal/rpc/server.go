@@ -109,6 +109,10 @@ func NewServer(cfg ServerConfig, regs ...Registration) (*Server, error) {
 			return nil, fmt.Errorf("rpc server: method %q is registered twice or has no name", r.name)
 		}
 		seen[r.name] = true
+		if r.stream != nil {
+			desc.Streams = append(desc.Streams, r.streamDesc(s))
+			continue
+		}
 		desc.Methods = append(desc.Methods, r.desc(s))
 	}
 	s.grpc = grpc.NewServer(serverOptions(cfg)...)
