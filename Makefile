@@ -17,9 +17,10 @@ GORELEASER    := github.com/goreleaser/goreleaser/v2@v2.16.0
 
 # Packages whose tests start real processes run alone, one after the other:
 # two cores cannot hold two clusters and a compiler at once.
-PROCESS_PKGS := ./internal/e2e/... ./internal/compat/... ./internal/chaos/... ./internal/loadgen/...
+PROCESS_PKGS := ./internal/e2e/... ./internal/compat/... ./internal/chaos/... ./internal/loadgen/... ./internal/watchbench/...
 # Packages whose tests also run under the race detector in `make test`.
-RACE_PKGS    := ./internal/signal/... ./internal/lifecycle/... ./internal/logging/... ./internal/store/... \
+RACE_PKGS    := ./internal/changes/... ./internal/tui/source/... \
+                ./internal/signal/... ./internal/lifecycle/... ./internal/logging/... ./internal/store/... \
                 ./internal/query/... ./internal/fsm/... ./internal/consensus/... ./internal/rpc/... ./internal/httpapi/... ./internal/ca/... ./internal/leafcert/... \
                 ./internal/tlsconf/... ./internal/view/... ./internal/catalog/...
 

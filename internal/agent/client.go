@@ -9,6 +9,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/authz"
 	"github.com/ctl-sh/ctl/internal/ca/caapi"
 	"github.com/ctl-sh/ctl/internal/catalog/catalogapi"
+	"github.com/ctl-sh/ctl/internal/changes/changesapi"
 	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/gossip"
@@ -18,6 +19,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/logging"
 	"github.com/ctl-sh/ctl/internal/operatorapi"
 	"github.com/ctl-sh/ctl/internal/remote"
+	"github.com/ctl-sh/ctl/internal/rpc"
 	"github.com/ctl-sh/ctl/internal/server"
 	"github.com/ctl-sh/ctl/internal/statusapi"
 	"github.com/ctl-sh/ctl/internal/telemetry"
@@ -26,6 +28,7 @@ import (
 // clientRole is the backend of an agent that is no server.
 type clientRole struct {
 	*remote.Client
+	agent         *Agent
 	lan           *gossip.Pool
 	maxValueBytes int64
 	limit         *rate.Limiter // of requests to servers
@@ -36,6 +39,7 @@ func (a *Agent) newClient(rt *config.Runtime) backend {
 	log := a.log.With(logging.KeyComponent, "agent.client")
 	return &clientRole{
 		Client: remote.New(rt.Datacenter, a.lan, a.pool, log, server.Forward),
+		agent:  a,
 		lan:    a.lan, maxValueBytes: int64(rt.Limits.KVMaxValueSize),
 		limit:    rate.NewLimiter(requestRate(rt)),
 		exceeded: a.metrics.Counter("client.rpc.exceeded"),
@@ -51,11 +55,13 @@ func requestRate(rt *config.Runtime) (rate.Limit, int) {
 	return rate.Limit(rt.Limits.RPCRate), rt.Limits.RPCMaxBurst
 }
 
+var errRate = failure.New(failure.RateLimited, "this agent's rate of requests to servers (limits.rpc_rate) is exceeded; try again later")
+
 // Forward implements httpapi.Dispatcher, within limits.rpc_rate.
 func (r *clientRole) Forward(ctx context.Context, w httpapi.Where, dc string, req *httpapi.WireRequest) (*httpapi.WireResponse, error) {
 	if !r.limit.Allow() {
 		r.exceeded.Inc()
-		return nil, failure.New(failure.RateLimited, "this agent's rate of requests to servers (limits.rpc_rate) is exceeded; try again later")
+		return nil, errRate
 	}
 	return r.Client.Forward(ctx, w, dc, req)
 }
@@ -88,5 +94,17 @@ func (r *clientRole) gauges() {}
 
 // routes implements backend.
 func (r *clientRole) routes() []httpapi.Route {
-	return nounRoutes(&kvapi.API{MaxValueBytes: r.maxValueBytes}, &caapi.API{}, &catalogapi.API{Authz: authz.Open{}}, &statusapi.API{}, &operatorapi.API{})
+	stream := &changesapi.API{
+		NodeName: r.agent.rt.Load().NodeName, Authz: authz.Open{}, Local: streamView{r.agent},
+		Upstream: func(ctx context.Context, req *changesapi.Request, receive func([]byte) error) error {
+			if !r.limit.Allow() {
+				r.exceeded.Inc()
+				return errRate
+			}
+			return r.Stream(ctx, func(ctx context.Context, addr string) error {
+				return rpc.Open(ctx, r.agent.pool, addr, changesapi.Stream, req, func(c *changesapi.Chunk) error { return receive(c.Lines) })
+			})
+		},
+	}
+	return append(stream.Routes(), nounRoutes(&kvapi.API{MaxValueBytes: r.maxValueBytes}, &caapi.API{}, &catalogapi.API{Authz: authz.Open{}}, &statusapi.API{}, &operatorapi.API{})...)
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/ctl-sh/ctl/internal/authz"
 	"github.com/ctl-sh/ctl/internal/ca/caapi"
 	"github.com/ctl-sh/ctl/internal/catalog/catalogapi"
+	"github.com/ctl-sh/ctl/internal/changes"
+	"github.com/ctl-sh/ctl/internal/changes/changesapi"
 	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/httpapi"
 	"github.com/ctl-sh/ctl/internal/kv/kvapi"
@@ -29,6 +31,8 @@ type serverRole struct {
 	port     *rpc.Mux
 	kv       *kvapi.API
 	ca       *caapi.API
+	hub      *changes.Hub
+	stream   *changesapi.API
 	measured *serverGauges
 }
 
@@ -60,6 +64,11 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 		Serve: func(ctx context.Context, req *httpapi.WireRequest) *httpapi.WireResponse {
 			return a.mux.ServeWire(ctx, req)
 		},
+		Calls: []rpc.Registration{
+			rpc.HandleStream(changesapi.Stream, func(ctx context.Context, req *changesapi.Request, send func(*changesapi.Chunk) error) error {
+				return r.stream.Serve(ctx, req, func(lines []byte) error { return send(&changesapi.Chunk{Lines: lines}) })
+			}),
+		},
 		Duties: func(s *server.Server) []leader.Duty {
 			return []leader.Duty{r.kv.Reaper(s.DB(), s.Applied), r.ca.Duty()}
 		},
@@ -70,6 +79,8 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 	if err != nil {
 		return nil, err
 	}
+	r.hub = changes.New(changes.Config{DB: r.DB(), Logger: log})
+	r.stream = &changesapi.API{NodeName: rt.NodeName, Authz: authz.Open{}, Local: streamView{a}, Hub: r.hub, Raft: r.Raft()}
 	r.kv.Reader, r.kv.Applier = r.Reader(), r.Server
 	r.ca.Reader, r.ca.Applier, r.ca.State = r.Reader(), r.Server, r.DB()
 	r.Dispatcher = r.Server.Dispatcher()
@@ -77,7 +88,10 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 }
 
 // parts implements backend.
-func (r *serverRole) parts() (port, cluster []lifecycle.Part) { return r.Parts() }
+func (r *serverRole) parts() (port, cluster []lifecycle.Part) {
+	port, cluster = r.Parts()
+	return port, append(cluster, lifecycle.Part{Name: "change stream", Run: r.hub.Run})
+}
 
 // leave implements backend.
 func (r *serverRole) leave(ctx context.Context) error { return r.Leave(ctx) }
@@ -97,13 +111,13 @@ func (r *serverRole) reload(rt *config.Runtime) error {
 // routes implements backend.
 func (r *serverRole) routes() []httpapi.Route {
 	dc := r.agent.rt.Load().Datacenter
-	return nounRoutes(r.kv, r.ca,
+	return append(r.stream.Routes(), nounRoutes(r.kv, r.ca,
 		&catalogapi.API{Reader: r.Reader(), Applier: r.Server, Authz: authz.Open{}, Datacenter: dc, Datacenters: func() []string { return []string{dc} }},
 		&statusapi.API{Cluster: r.Server},
 		&operatorapi.API{
 			Raft: r.Raft(), Reader: r.Reader(), Applier: r.Server, Authz: authz.Open{},
 			Servers: r.Servers, Health: r.Health, LastIndexes: r.LastIndexes,
-		})
+		})...)
 }
 
 // nounRoutes lists the routes that run at servers, in no order.

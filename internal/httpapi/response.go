@@ -36,9 +36,13 @@ type Response struct {
 	// by hand. It runs once, after the handler returned.
 	Append func(dst []byte) []byte
 	// Stream writes until ctx ends or there is no more. Writes are flushed
-	// within 200 ms. Only local routes can stream.
+	// within 200 ms, or when w, which is a Flusher, is told to. Only local
+	// routes can stream.
 	Stream func(ctx context.Context, w io.Writer) error
 }
+
+// Flusher sends at once what was written to a stream.
+type Flusher interface{ Flush() }
 
 // StatusError is an error whose status no failure kind has, such as 401.
 type StatusError struct {

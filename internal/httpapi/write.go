@@ -197,6 +197,9 @@ func (s *streamWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Flush implements Flusher.
+func (s *streamWriter) Flush() { s.flush() }
+
 func (s *streamWriter) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

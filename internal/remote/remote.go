@@ -86,5 +86,22 @@ func (c *Client) Forward(ctx context.Context, _ httpapi.Where, dc string, req *h
 	return resp, err
 }
 
+// Stream runs open with the address of a server and returns what it does. A
+// failure of the connection makes the next one go to another server.
+func (c *Client) Stream(ctx context.Context, open func(ctx context.Context, addr string) error) error {
+	server, err := c.router.Pick("", routing.AnyServer)
+	if err != nil {
+		if failure.Is(err, failure.NoPath) {
+			return failure.New(failure.NoLeader, failure.TextNoServers)
+		}
+		return err
+	}
+	err = open(ctx, server.Addr)
+	if failure.Is(err, failure.Unavailable) {
+		c.router.NotifyFailed(server.Addr)
+	}
+	return err
+}
+
 // Servers returns the known servers of this datacenter.
 func (c *Client) Servers() []gossip.Server { return c.router.Servers("") }

@@ -75,6 +75,8 @@ type Config struct {
 	ObserveApply     func(typ uint8, began time.Time)
 	ObserveBarrier   func(began time.Time)
 	ObserveReconcile func(began time.Time)
+	// Calls are further ones that this server answers.
+	Calls []rpc.Registration
 	// Duties are what nouns do on the leader.
 	Duties func(*Server) []leader.Duty
 	Logger *slog.Logger
@@ -166,7 +168,7 @@ func (s *Server) newSupervisor() *supervisor {
 
 // registrations lists the calls this server answers.
 func (s *Server) registrations() []rpc.Registration {
-	return []rpc.Registration{
+	return append([]rpc.Registration{
 		rpc.Handle(methodForward, func(ctx context.Context, req *httpapi.WireRequest) (*httpapi.WireResponse, error) {
 			return s.cfg.Serve(ctx, req), nil
 		}),
@@ -182,7 +184,7 @@ func (s *Server) registrations() []rpc.Registration {
 			return s.bootstrap.promise(req), nil
 		}),
 		rpc.Handle(methodProgress, func(context.Context, *none) (*progress, error) { return s.progress(), nil }),
-	}
+	}, s.cfg.Calls...)
 }
 
 // Parts returns what of the server runs, in order. The LAN pool must run before
