@@ -105,13 +105,8 @@ func (c *client) problem(resp *http.Response, text string) *Problem {
 	case resp.Header.Get("X-Ctl-Outcome") == "unknown":
 		p.Kind, p.Hint = Unknown, "look whether it took place before doing it again"
 	case code == http.StatusForbidden:
-		p.Kind, p.Token = Denied, c.tokenSource
-		if m := lacks.FindStringSubmatch(text); m != nil {
-			p.Rule = m[1]
-			if m[2] != "" {
-				p.Rule += " on " + m[2]
-			}
-		}
+		p = c.denied(p.Text)
+		p.HTTP = code
 	case code == http.StatusNotFound:
 		p.Kind = Missing
 		p.index, _ = strconv.ParseUint(resp.Header.Get("X-Consul-Index"), 10, 64) // 0 where there is none
@@ -119,6 +114,18 @@ func (c *client) problem(resp *http.Response, text string) *Problem {
 		p.Kind, p.Hint = NoLeader, "`ctl operator raft list-peers -stale` shows the servers"
 	case code == http.StatusTooManyRequests || code >= 500:
 		p.Kind = Other
+	}
+	return p
+}
+
+// denied is the Problem of a refusal with a text.
+func (c *client) denied(text string) *Problem {
+	p := &Problem{Kind: Denied, Text: text, Token: c.tokenSource, At: c.now()}
+	if m := lacks.FindStringSubmatch(text); m != nil {
+		p.Rule = m[1]
+		if m[2] != "" {
+			p.Rule += " on " + m[2]
+		}
 	}
 	return p
 }

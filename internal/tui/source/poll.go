@@ -22,6 +22,9 @@ type visit struct {
 	c      *client
 	lose   context.CancelCauseFunc
 	server bool
+	// streaming says that changes come by the stream; set before anything
+	// looks.
+	streaming bool
 
 	wg      sync.WaitGroup
 	running map[string]context.CancelFunc // by what is watched; owned by run
@@ -35,10 +38,36 @@ type watcher func(ctx context.Context)
 func (v *visit) run(ctx context.Context) {
 	defer v.wg.Wait()
 	v.wg.Go(func() { v.header(ctx) })
+	topics := make(chan []string, 1) // the newest, for the stream
+	v.streaming = !v.s.cfg.NoStream && v.streams(ctx)
+	v.s.update(func(m *model) {
+		m.connection.Transport = LongPoll
+		if v.streaming {
+			m.connection.Transport = Stream
+		}
+		m.touch(inConnection)
+	})
+	var last []string
+	if v.streaming {
+		v.wg.Go(func() { v.follow(ctx, topics) })
+	}
 	settled := time.NewTimer(settleTime)
 	defer settled.Stop()
 	for {
-		v.keep(ctx, v.wanted(v.s.wish()))
+		in := v.s.wish()
+		if v.streaming {
+			v.keep(ctx, v.beside(in))
+			if now := topicsOf(in, v.server); !slices.Equal(last, now) {
+				last = now
+				select { // the newest takes the place of one not taken yet
+				case <-topics:
+				default:
+				}
+				topics <- now
+			}
+		} else {
+			v.keep(ctx, v.wanted(in))
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -185,7 +214,7 @@ func (v *visit) header(ctx context.Context) {
 				if differs(old, m.connection.RTT) {
 					m.touch(inConnection)
 				}
-				if leader != m.cluster.LeaderAddr && (leader == "" || m.fresh[inCluster]) {
+				if !v.streaming && leader != m.cluster.LeaderAddr && (leader == "" || m.fresh[inCluster]) {
 					c := m.cluster
 					c.Peers = clonePeers(c.Peers)
 					c.Leader, c.LeaderName, c.LeaderAddr = "", "", leader
@@ -291,7 +320,7 @@ func (v *visit) readRaft(ctx context.Context) (time.Duration, error) {
 		health = v.autopilot(ctx)
 	}
 	var self jsonSelf
-	if v.server {
+	if v.server && !v.streaming {
 		if _, err := v.c.get(ctx, "/v1/agent/self", nil, &self); err != nil {
 			return got.took, err
 		}
@@ -308,7 +337,16 @@ func (v *visit) readRaft(ctx context.Context) (time.Duration, error) {
 			}
 		}
 		c.judge(health)
-		c.progress(self.Stats["raft"])
+		if v.streaming {
+			// Who leads and how far the log is comes by the stream, sooner.
+			old := m.cluster
+			c.Term, c.Commit, c.Applied, c.LastLog, c.Snapshot = max(c.Term, old.Term), old.Commit, old.Applied, old.LastLog, old.Snapshot
+			if m.fresh[inCluster] {
+				c.lead(old.Leader, old.LeaderName, old.LeaderAddr)
+			}
+		} else {
+			c.progress(self.Stats["raft"])
+		}
 		m.setCluster(c, stale)
 	})
 	return got.took, nil
@@ -326,6 +364,14 @@ func (v *visit) autopilot(ctx context.Context) *jsonHealth {
 		return nil
 	}
 	return &h
+}
+
+// lead makes a server the leader.
+func (c *Cluster) lead(id, name, addr string) {
+	c.Leader, c.LeaderName, c.LeaderAddr = id, name, addr
+	for _, p := range c.Peers {
+		p.Leader = p.ID == id
+	}
 }
 
 // judge takes autopilot's word into the peers.
