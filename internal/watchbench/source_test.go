@@ -188,7 +188,9 @@ func TestAgentLostAndBack(t *testing.T) {
 		await(t, s, "the service", func(st *source.State) bool { return has(st, "db", 0) })
 		await(t, s, "the cluster", func(st *source.State) bool { return st.Cluster.Phase == source.Ready && st.Cluster.Commit > 0 })
 		p.Kill()
-		st := await(t, s, "the loss", func(st *source.State) bool { return st.Connection.Link == source.Lost && !st.Connection.RetryAt.IsZero() })
+		st := await(t, s, "the loss", func(st *source.State) bool {
+			return st.Connection.Link == source.Lost && !st.Connection.RetryAt.IsZero()
+		})
 		if !has(st, "db", 0) || st.Services.Phase != source.Ready || st.Services.At.IsZero() || st.Connection.Problem == nil {
 			t.Errorf("what was known is not kept: %+v, %+v", st.Services, st.Connection)
 		}
