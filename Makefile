@@ -88,11 +88,9 @@ bench: ## Measure: make bench BENCH='kv health dns register services'
 
 fuzz: ## Fuzz each target for FUZZTIME: make fuzz FUZZTIME=5m FUZZ='FuzzAnswer FuzzFilter'
 	GO=$(GO) FUZZTIME=$(FUZZTIME) ./scripts/fuzz.sh $(FUZZ)
-bench-tui: ## Measure how soon and at what cost the dashboard sees changes
-	$(GO) run ./internal/watchbench/cmd
-
 bench-tui: ## Measure the dashboard on a pseudo terminal: make bench-tui TUI='-no-stream'
 	$(GO) run ./internal/tui/bench $(TUI)
+	$(GO) run ./internal/watchbench/cmd
 
 release-check: ## Check goreleaser.yaml
 	$(GO) run $(GORELEASER) check
