@@ -111,7 +111,7 @@ func New(cfg Config) (_ *Agent, err error) {
 	if a.tls, err = tlsconf.New(tlsSettings(rt, a.log.With(logging.KeyComponent, "agent.tls"))); err != nil {
 		return nil, err
 	}
-	if a.lan, err = lanPool(rt, a.id, a.log); err != nil {
+	if a.lan, err = lanPool(rt, a.id, a.log, a.heard); err != nil {
 		return nil, err
 	}
 	if a.wan, err = wanPool(rt, a.id, a.log); err != nil {

@@ -33,6 +33,7 @@ type serverRole struct {
 	ca       *caapi.API
 	hub      *changes.Hub
 	stream   *changesapi.API
+	catalog  *catalogapi.API
 	measured *serverGauges
 }
 
@@ -55,6 +56,10 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 		Authz: authz.Open{}, Datacenter: rt.Datacenter, Disabled: !rt.Connect.Enabled, Initial: authoritySettings(rt),
 		Logger: a.log.With(logging.KeyComponent, "agent.ca"),
 	}
+	r.catalog = &catalogapi.API{
+		Authz: authz.Open{}, Datacenter: rt.Datacenter, Datacenters: func() []string { return []string{rt.Datacenter} },
+		Hint: a.hintRemoved,
+	}
 	r.Server, err = server.New(server.Config{
 		NodeID: a.id, NodeName: rt.NodeName, Datacenter: rt.Datacenter, Advertise: rt.RPC.Advertise.String(),
 		Bootstrap: rt.Expect == 1, BootstrapExpect: rt.Expect,
@@ -70,7 +75,7 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 			}),
 		},
 		Duties: func(s *server.Server) []leader.Duty {
-			return []leader.Duty{r.kv.Reaper(s.DB(), s.Applied), r.ca.Duty()}
+			return []leader.Duty{r.kv.Reaper(s.DB(), s.Applied), r.ca.Duty(), r.catalog.Forgetter(s.DB())}
 		},
 		ObserveApply: applySamples(a.metrics), ObserveBarrier: a.metrics.Sample("rpc.consistentRead").Since,
 		ObserveReconcile: a.metrics.Sample("leader.reconcile").Since,
@@ -82,6 +87,7 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 	r.hub = changes.New(changes.Config{DB: r.DB(), Logger: log})
 	r.stream = &changesapi.API{NodeName: rt.NodeName, Authz: authz.Open{}, Local: streamView{a}, Hub: r.hub, Raft: r.Raft()}
 	r.kv.Reader, r.kv.Applier = r.Reader(), r.Server
+	r.catalog.Reader, r.catalog.Applier = r.Reader(), r.Server
 	r.ca.Reader, r.ca.Applier, r.ca.State = r.Reader(), r.Server, r.DB()
 	r.Dispatcher = r.Server.Dispatcher()
 	return r, nil
@@ -110,9 +116,7 @@ func (r *serverRole) reload(rt *config.Runtime) error {
 
 // routes implements backend.
 func (r *serverRole) routes() []httpapi.Route {
-	dc := r.agent.rt.Load().Datacenter
-	return append(r.stream.Routes(), nounRoutes(r.kv, r.ca,
-		&catalogapi.API{Reader: r.Reader(), Applier: r.Server, Authz: authz.Open{}, Datacenter: dc, Datacenters: func() []string { return []string{dc} }},
+	return append(r.stream.Routes(), nounRoutes(r.kv, r.ca, r.catalog,
 		&statusapi.API{Cluster: r.Server},
 		&operatorapi.API{
 			Raft: r.Raft(), Reader: r.Reader(), Applier: r.Server, Authz: authz.Open{},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -213,5 +214,24 @@ func (s *services) watchServers(ctx context.Context, ready func()) error {
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// eventRemoved tells an agent that something of its node was removed from the
+// catalog. The payload is the node's name. It is a hint: an agent that does not
+// hear it sees when it compares.
+const eventRemoved = "ctl:removed"
+
+// hintRemoved tells the agent of a node that it should look.
+func (a *Agent) hintRemoved(node string) {
+	if err := a.lan.FireUserEvent(eventRemoved, []byte(node), false); err != nil {
+		a.log.Debug("an agent could not be told that something of it was removed; it sees soon", logging.KeyNode, node, logging.KeyError, err)
+	}
+}
+
+// heard takes the events of gossip.
+func (a *Agent) heard(e gossip.UserEvent) {
+	if e.Name == eventRemoved && strings.EqualFold(string(e.Payload), a.rt.Load().NodeName) {
+		a.services.sync.Recheck()
 	}
 }

@@ -60,14 +60,14 @@ func tlsSettings(rt *config.Runtime, log *slog.Logger) tlsconf.Config {
 }
 
 // lanPool is the pool of this datacenter.
-func lanPool(rt *config.Runtime, id string, log *slog.Logger) (*gossip.Pool, error) {
+func lanPool(rt *config.Runtime, id string, log *slog.Logger, heard func(gossip.UserEvent)) (*gossip.Pool, error) {
 	c := gossip.DefaultConfig(gossip.LAN)
 	g := rt.GossipLAN
 	c.Timing = gossip.Timing{
 		GossipNodes: g.Nodes, GossipInterval: g.Interval, ProbeInterval: g.ProbeInterval, ProbeTimeout: g.ProbeTimeout,
 		SuspicionMult: g.SuspicionMult, RetransmitMult: g.RetransmitMult,
 	}
-	c.ReconnectTimeout = rt.ReconnectTimeout
+	c.ReconnectTimeout, c.OnUserEvent = rt.ReconnectTimeout, heard
 	return pool(c, rt, id, rt.SerfLAN, rt.SerfLANAllowedCIDRs, log)
 }
 

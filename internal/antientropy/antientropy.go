@@ -57,6 +57,7 @@ type Syncer struct {
 	log     *slog.Logger
 	turn    chan struct{} // holds one: somebody syncs
 	full    chan struct{} // holds one: a full sync is wanted soon
+	fresh   chan struct{} // holds one: a full sync is wanted now, with the newest
 	known   atomic.Bool   // a full sync succeeded once
 	failing atomic.Bool   // the last sync failed; Run tries again
 }
@@ -75,7 +76,7 @@ func New(cfg Config, state *local.State, request Requester) *Syncer {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Syncer{cfg: cfg, state: state, request: request, log: cfg.Logger, turn: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	return &Syncer{cfg: cfg, state: state, request: request, log: cfg.Logger, turn: make(chan struct{}, 1), full: make(chan struct{}, 1), fresh: make(chan struct{}, 1)}
 }
 
 // Times between syncs.
@@ -109,6 +110,15 @@ func (s *Syncer) Trigger() {
 	}
 }
 
+// Recheck has everything compared now, with the newest state of the catalog, as
+// when something of this node was removed there. It does not block.
+func (s *Syncer) Recheck() {
+	select {
+	case s.fresh <- struct{}{}:
+	default:
+	}
+}
+
 // Push tells what changed here and returns when it is told, or why not. While
 // the catalog cannot be reached it fails at once, so that registrations do not
 // queue up behind each other's time limits; Run tells later. It may be called by
@@ -117,7 +127,7 @@ func (s *Syncer) Push(ctx context.Context) error {
 	if s.failing.Load() {
 		return errFailing
 	}
-	return s.sync(ctx, false)
+	return s.sync(ctx, tellChanges)
 }
 
 var errFailing = failure.New(failure.Unavailable, "the catalog could not be told a moment ago; it is tried again")
@@ -134,8 +144,8 @@ func (s *Syncer) take(ctx context.Context) error {
 func (s *Syncer) give() { <-s.turn }
 
 // compare is a full sync.
-func (s *Syncer) compare(ctx context.Context) error {
-	remote, err := s.read(ctx)
+func (s *Syncer) compare(ctx context.Context, stale bool) error {
+	remote, err := s.read(ctx, stale)
 	if err != nil {
 		return err
 	}
@@ -150,7 +160,7 @@ func (s *Syncer) Run(ctx context.Context, ready func()) error {
 	retry := backoff.New(firstRetry, retryLimit)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	due := true // a full sync
+	due := compareAll
 	for ctx.Err() == nil {
 		_, changed := s.state.Changed().Watch()
 		err := s.sync(ctx, due)
@@ -162,41 +172,58 @@ func (s *Syncer) Run(ctx context.Context, ready func()) error {
 			s.log.Warn("the catalog could not be told about this node; trying again", logging.KeyDuration, wait, logging.KeyError, err)
 			timer.Reset(wait)
 			changed = nil // a change now would fail the same way
-			due = true
-		case due:
+			due = max(due, compareAll)
+		case due != tellChanges:
 			retry.Reset()
 			timer.Reset(s.cfg.Interval + s.jitter(s.cfg.Interval))
-			due = false
+			due = tellChanges
 		}
 		select {
 		case <-changed:
 		case <-timer.C:
-			due = true
+			due = max(due, compareAll)
 		case <-s.full:
-			due = true
+			due = max(due, compareAll)
 			s.pause(ctx, s.jitter(serverDelay))
+		case <-s.fresh:
+			due = compareNewest
 		case <-ctx.Done():
 		}
 	}
 	return nil
 }
 
+// extent is how much a sync looks at.
+type extent uint8
+
+const (
+	tellChanges extent = iota
+	compareAll
+	compareNewest // linearizable reads
+)
+
 // sync runs one sync in its turn: a full one where that is asked for or the
 // catalog was never read.
-func (s *Syncer) sync(ctx context.Context, full bool) (err error) {
+func (s *Syncer) sync(ctx context.Context, e extent) (err error) {
 	if err := s.take(ctx); err != nil {
 		return err
 	}
 	defer s.give()
-	if full || !s.known.Load() {
-		err = s.compare(ctx)
+	if e != tellChanges || !s.known.Load() {
+		err = s.compare(ctx, e != compareNewest)
 	} else {
 		err = s.write(ctx)
 	}
 	if ctx.Err() == nil {
 		s.failing.Store(err != nil)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := s.state.KeepTold(); err != nil {
+		s.log.Warn("the files of registrations cannot be written", logging.KeyError, err)
+	}
+	return nil
 }
 
 func (s *Syncer) pause(ctx context.Context, d time.Duration) {

@@ -16,33 +16,65 @@ import (
 	"github.com/ctl-sh/ctl/internal/logging"
 )
 
-// read asks the catalog what it knows of this node. Any server may answer, even
-// one that is behind: to tell it again what it is about to learn does no harm.
-func (s *Syncer) read(ctx context.Context) (*local.Remote, error) {
+// read asks the catalog what it knows of this node. With stale any server may
+// answer, even one that is behind: to tell it again what it is about to learn
+// does no harm. Where something is missing that was there, it asks what was
+// removed, and that of the newest state, so that nothing that was removed is
+// brought back.
+func (s *Syncer) read(ctx context.Context, stale bool) (*local.Remote, error) {
 	name := url.PathEscape(s.state.Node().Name)
 	remote := &local.Remote{}
 	var node *struct {
 		Node     *local.RemoteNode
 		Services map[string]*local.Service
 	}
-	if err := s.get(ctx, "/v1/catalog/node/"+name, &node); err != nil {
+	if err := s.get(ctx, "/v1/catalog/node/"+name, stale, &node); err != nil {
 		return nil, fmt.Errorf("read the services of this node: %w", err)
 	}
-	if node == nil {
+	if node != nil {
+		remote.Node = node.Node
+		for _, svc := range node.Services {
+			remote.Services = append(remote.Services, svc)
+		}
+		if err := s.get(ctx, "/v1/health/node/"+name, stale, &remote.Checks); err != nil {
+			return nil, fmt.Errorf("read the checks of this node: %w", err)
+		}
+	}
+	if !s.state.Lacks(remote) {
 		return remote, nil
 	}
-	remote.Node = node.Node
-	for _, svc := range node.Services {
-		remote.Services = append(remote.Services, svc)
-	}
-	if err := s.get(ctx, "/v1/health/node/"+name, &remote.Checks); err != nil {
-		return nil, fmt.Errorf("read the checks of this node: %w", err)
-	}
-	return remote, nil
+	var err error
+	remote.Removed, err = s.removed(ctx)
+	return remote, err
 }
 
-func (s *Syncer) get(ctx context.Context, path string, into any) error {
-	query := url.Values{"stale": {""}, "dc": {s.state.Node().Datacenter}}
+// removed asks what others removed of this node and nobody registered again. It
+// is none at servers that do not know.
+func (s *Syncer) removed(ctx context.Context) (local.Removed, error) {
+	var rows []struct{ ServiceID, CheckID string }
+	err := s.get(ctx, "/v1/ctl/removed/"+url.PathEscape(s.state.Node().Name), false, &rows)
+	switch {
+	case failure.Is(err, failure.NotFound):
+		return local.Removed{}, nil
+	case err != nil:
+		return local.Removed{}, fmt.Errorf("read what was removed of this node: %w", err)
+	}
+	r := local.Removed{Services: map[string]bool{}, Checks: map[string]bool{}}
+	for _, row := range rows {
+		if row.ServiceID != "" {
+			r.Services[row.ServiceID] = true
+		} else {
+			r.Checks[row.CheckID] = true
+		}
+	}
+	return r, nil
+}
+
+func (s *Syncer) get(ctx context.Context, path string, stale bool, into any) error {
+	query := url.Values{"dc": {s.state.Node().Datacenter}}
+	if stale {
+		query.Set("stale", "")
+	}
 	status, _, answer, err := s.request.Do(ctx, http.MethodGet, path, query, nil)
 	if err != nil {
 		return err
@@ -62,6 +94,8 @@ func refusal(status int, answer []byte) error {
 		return nil
 	case status == http.StatusForbidden:
 		kind = failure.PermissionDenied
+	case status == http.StatusNotFound:
+		kind = failure.NotFound
 	case status < http.StatusInternalServerError && status != http.StatusTooManyRequests, status == http.StatusInternalServerError && !away(string(answer)):
 		kind = failure.Invalid
 	}
@@ -81,6 +115,13 @@ const writers = 16
 // write tells everything that has to be told: first what is gone and the node,
 // then services with their checks, then checks alone.
 func (s *Syncer) write(ctx context.Context) error {
+	if renewed := s.state.Renewed(); renewed != nil {
+		gone, err := s.removed(ctx)
+		if err != nil {
+			return err
+		}
+		s.state.Confirm(renewed, gone)
+	}
 	var phases [3][]local.Item
 	for _, item := range s.state.Drift() {
 		phase := 2
@@ -138,9 +179,12 @@ func (s *Syncer) one(ctx context.Context, item *local.Item) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	var query url.Values
+	query := url.Values{}
 	if item.Token != "" {
-		query = url.Values{"token": {item.Token}}
+		query.Set("token", item.Token)
+	}
+	if path == deregisterPath {
+		query.Set("origin", "agent") // it need not be told itself
 	}
 	status, _, answer, err := s.request.Do(ctx, http.MethodPut, path, query, b)
 	if err == nil {
@@ -152,7 +196,7 @@ func (s *Syncer) one(ctx context.Context, item *local.Item) error {
 	case failure.Is(err, failure.PermissionDenied):
 		s.log.Warn("the catalog was not told: blocked by ACLs", "what", what, logging.KeyError, err)
 		s.cfg.Blocked(kindOf(item))
-	case failure.Is(err, failure.Invalid):
+	case failure.Is(err, failure.Invalid), failure.Is(err, failure.NotFound):
 		s.log.Warn("the catalog refused what it was told", "what", what, logging.KeyError, err)
 	default:
 		return fmt.Errorf("%s: %w", what, err)

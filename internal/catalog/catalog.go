@@ -26,6 +26,7 @@ import (
 const (
 	TypeRegister   uint8 = 1
 	TypeDeregister uint8 = 2
+	TypeForget     uint8 = 3
 )
 
 // Table names.
@@ -34,6 +35,7 @@ const (
 	TableServices = "services"
 	TableChecks   = "checks"
 	TableHeads    = "heads"
+	TableRemoved  = "removed"
 )
 
 // Names of indexes.
@@ -52,6 +54,7 @@ func Module() store.Module {
 		Commands: []store.Command{
 			{Type: TypeRegister, Name: "catalog.register", Apply: applyRegister},
 			{Type: TypeDeregister, Name: "catalog.deregister", Apply: applyDeregister},
+			{Type: TypeForget, Name: "catalog.forget", Apply: applyForget},
 		},
 		Triggers: []store.Trigger{
 			{Name: "catalog.services-of-node", Table: TableNodes, OnDelete: func(tx *store.WriteTxn, row any) error {
@@ -120,6 +123,7 @@ func applyRegister(tx *store.WriteTxn, body []byte) (any, error) {
 		}
 	}
 	for _, c := range r.Checks {
+		c.Since = r.At
 		if err := putCheck(tx, c); err != nil {
 			return nil, err
 		}
@@ -180,6 +184,9 @@ func takeName(tx *store.WriteTxn, n, holder *Node) error {
 }
 
 func putService(tx *store.WriteTxn, s *Service) error {
+	if err := forgetRemoved(tx, &Removed{Node: s.Node, ServiceID: s.ID}); err != nil {
+		return err
+	}
 	old, err := serviceOn(tx.Txn, s.Node, s.ID)
 	if err != nil {
 		return err
@@ -226,7 +233,11 @@ func leaveName(tx *store.WriteTxn, old, s *Service) error {
 	return serviceMoved(tx, old)
 }
 
+// putCheck puts a check in place, whose Since is the time of the entry.
 func putCheck(tx *store.WriteTxn, c *Check) error {
+	if err := forgetRemoved(tx, &Removed{Node: c.Node, CheckID: c.CheckID}); err != nil {
+		return err
+	}
 	if c.ServiceID != "" {
 		s, err := serviceOn(tx.Txn, c.Node, c.ServiceID)
 		if err != nil {
@@ -250,6 +261,9 @@ func putCheck(tx *store.WriteTxn, c *Check) error {
 		if old.same(c) {
 			return nil
 		}
+		if old.Status == c.Status {
+			c.Since = old.Since
+		}
 	}
 	if err := tx.Put(TableChecks, c); err != nil {
 		return err
@@ -262,7 +276,8 @@ func putCheck(tx *store.WriteTxn, c *Check) error {
 	return checkMoved(tx, c)
 }
 
-// applyDeregister runs a Removal. Removing what is not there is done already.
+// applyDeregister runs a Removal. Its value is whether the agent of the node has
+// to learn of it. Removing what is not there is done already.
 func applyDeregister(tx *store.WriteTxn, body []byte) (any, error) {
 	var r Removal
 	if err := codec.Decode(body, &r); err != nil {
@@ -277,7 +292,13 @@ func applyDeregister(tx *store.WriteTxn, body []byte) (any, error) {
 	}
 	row, err := tx.First(table, store.IndexID, id...)
 	if err != nil || row == nil {
-		return nil, err
+		return false, err
 	}
-	return nil, tx.Remove(table, row)
+	if err := tx.Remove(table, row); err != nil {
+		return false, err
+	}
+	if !r.Remember || table == TableNodes {
+		return false, nil
+	}
+	return rememberRemoved(tx, &r)
 }

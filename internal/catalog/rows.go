@@ -92,7 +92,10 @@ type Check struct {
 	ExposedPort int      `msg:"ep,omitempty"`
 	// Definition is how the check is made, as JSON, opaque here; empty for
 	// a check whose definition nobody gave.
-	Definition  []byte `msg:"df,omitempty"`
+	Definition []byte `msg:"df,omitempty"`
+	// Since is when Status became what it is, in seconds of Unix time by the
+	// leader's clock; 0 where that is not known.
+	Since       int64  `msg:"sc,omitempty"`
 	CreateIndex uint64 `msg:"c"`
 	ModifyIndex uint64 `msg:"m"`
 }
@@ -106,6 +109,8 @@ type Registration struct {
 	SkipNodeUpdate bool     `msg:"k,omitempty"`
 	Service        *Service `msg:"s"`
 	Checks         []*Check `msg:"c"`
+	// At is when it was proposed, in seconds of Unix time; 0 is not known.
+	At int64 `msg:"at,omitempty"`
 }
 
 // Removal is the body of the log entry that deregisters a service, a check or,
@@ -114,6 +119,26 @@ type Removal struct {
 	Node      string `msg:"n"`
 	ServiceID string `msg:"s,omitempty"`
 	CheckID   string `msg:"c,omitempty"`
+	// Remember leaves a Removed for the agent of the node, At being when that
+	// was proposed, in seconds of Unix time.
+	Remember bool  `msg:"r,omitempty"`
+	At       int64 `msg:"at,omitempty"`
+}
+
+// Removed says that a service, or else a check, was removed from the catalog by
+// somebody else than the agent of its node, so that the agent does not bring it
+// back but lets go of it, too. It is gone when the same is registered again.
+type Removed struct {
+	Node      string `msg:"n"`
+	ServiceID string `msg:"s,omitempty"`
+	CheckID   string `msg:"c,omitempty"`
+	At        int64  `msg:"at"`
+}
+
+// Forgetting is the body of the log entry that forgets what was removed before a
+// time, in seconds of Unix time.
+type Forgetting struct {
+	Before int64 `msg:"b"`
 }
 
 // Head is the index at which something that is watched for itself last changed:

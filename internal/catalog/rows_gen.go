@@ -10,8 +10,8 @@ import (
 func (z *Check) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// check for omitted fields
-	zb0001Len := uint32(16)
-	var zb0001Mask uint16 /* 16 bits */
+	zb0001Len := uint32(17)
+	var zb0001Mask uint32 /* 17 bits */
 	_ = zb0001Mask
 	if z.Notes == "" {
 		zb0001Len--
@@ -52,6 +52,10 @@ func (z *Check) MarshalMsg(b []byte) (o []byte, err error) {
 	if z.Definition == nil {
 		zb0001Len--
 		zb0001Mask |= 0x2000
+	}
+	if z.Since == 0 {
+		zb0001Len--
+		zb0001Mask |= 0x4000
 	}
 	// variable map header, size zb0001Len
 	o = msgp.AppendMapHeader(o, zb0001Len)
@@ -122,6 +126,11 @@ func (z *Check) MarshalMsg(b []byte) (o []byte, err error) {
 			// string "df"
 			o = append(o, 0xa2, 0x64, 0x66)
 			o = msgp.AppendBytes(o, z.Definition)
+		}
+		if (zb0001Mask & 0x4000) == 0 { // if not omitted
+			// string "sc"
+			o = append(o, 0xa2, 0x73, 0x63)
+			o = msgp.AppendInt64(o, z.Since)
 		}
 		// string "c"
 		o = append(o, 0xa1, 0x63)
@@ -248,6 +257,12 @@ func (z *Check) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Definition")
 				return
 			}
+		case "sc":
+			z.Since, bts, err = msgp.ReadInt64Bytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Since")
+				return
+			}
 		case "c":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
 			if err != nil {
@@ -278,7 +293,59 @@ func (z *Check) Msgsize() (s int) {
 	for za0001 := range z.ServiceTags {
 		s += msgp.StringPrefixSize + len(z.ServiceTags[za0001])
 	}
-	s += 3 + msgp.StringPrefixSize + len(z.Type) + 3 + msgp.StringPrefixSize + len(z.Interval) + 3 + msgp.StringPrefixSize + len(z.Timeout) + 3 + msgp.IntSize + 3 + msgp.BytesPrefixSize + len(z.Definition) + 2 + msgp.Uint64Size + 2 + msgp.Uint64Size
+	s += 3 + msgp.StringPrefixSize + len(z.Type) + 3 + msgp.StringPrefixSize + len(z.Interval) + 3 + msgp.StringPrefixSize + len(z.Timeout) + 3 + msgp.IntSize + 3 + msgp.BytesPrefixSize + len(z.Definition) + 3 + msgp.Int64Size + 2 + msgp.Uint64Size + 2 + msgp.Uint64Size
+	return
+}
+
+// MarshalMsg implements msgp.Marshaler
+func (z Forgetting) MarshalMsg(b []byte) (o []byte, err error) {
+	o = msgp.Require(b, z.Msgsize())
+	// map header, size 1
+	// string "b"
+	o = append(o, 0x81, 0xa1, 0x62)
+	o = msgp.AppendInt64(o, z.Before)
+	return
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler
+func (z *Forgetting) UnmarshalMsg(bts []byte) (o []byte, err error) {
+	var field []byte
+	_ = field
+	var zb0001 uint32
+	zb0001, bts, err = msgp.ReadMapHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err)
+		return
+	}
+	for zb0001 > 0 {
+		zb0001--
+		field, bts, err = msgp.ReadMapKeyZC(bts)
+		if err != nil {
+			err = msgp.WrapError(err)
+			return
+		}
+		switch msgp.UnsafeString(field) {
+		case "b":
+			z.Before, bts, err = msgp.ReadInt64Bytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Before")
+				return
+			}
+		default:
+			bts, err = msgp.Skip(bts)
+			if err != nil {
+				err = msgp.WrapError(err)
+				return
+			}
+		}
+	}
+	o = bts
+	return
+}
+
+// Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
+func (z Forgetting) Msgsize() (s int) {
+	s = 1 + 2 + msgp.Int64Size
 	return
 }
 
@@ -491,12 +558,16 @@ func (z *Node) Msgsize() (s int) {
 func (z *Registration) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// check for omitted fields
-	zb0001Len := uint32(4)
-	var zb0001Mask uint8 /* 4 bits */
+	zb0001Len := uint32(5)
+	var zb0001Mask uint8 /* 5 bits */
 	_ = zb0001Mask
 	if z.SkipNodeUpdate == false {
 		zb0001Len--
 		zb0001Mask |= 0x2
+	}
+	if z.At == 0 {
+		zb0001Len--
+		zb0001Mask |= 0x10
 	}
 	// variable map header, size zb0001Len
 	o = append(o, 0x80|uint8(zb0001Len))
@@ -539,6 +610,11 @@ func (z *Registration) MarshalMsg(b []byte) (o []byte, err error) {
 					return
 				}
 			}
+		}
+		if (zb0001Mask & 0x10) == 0 { // if not omitted
+			// string "at"
+			o = append(o, 0xa2, 0x61, 0x74)
+			o = msgp.AppendInt64(o, z.At)
 		}
 	}
 	return
@@ -621,6 +697,12 @@ func (z *Registration) UnmarshalMsg(bts []byte) (o []byte, err error) {
 					}
 				}
 			}
+		case "at":
+			z.At, bts, err = msgp.ReadInt64Bytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "At")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -649,15 +731,16 @@ func (z *Registration) Msgsize() (s int) {
 			s += z.Checks[za0001].Msgsize()
 		}
 	}
+	s += 3 + msgp.Int64Size
 	return
 }
 
 // MarshalMsg implements msgp.Marshaler
-func (z Removal) MarshalMsg(b []byte) (o []byte, err error) {
+func (z *Removal) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// check for omitted fields
-	zb0001Len := uint32(3)
-	var zb0001Mask uint8 /* 3 bits */
+	zb0001Len := uint32(5)
+	var zb0001Mask uint8 /* 5 bits */
 	_ = zb0001Mask
 	if z.ServiceID == "" {
 		zb0001Len--
@@ -666,6 +749,14 @@ func (z Removal) MarshalMsg(b []byte) (o []byte, err error) {
 	if z.CheckID == "" {
 		zb0001Len--
 		zb0001Mask |= 0x4
+	}
+	if z.Remember == false {
+		zb0001Len--
+		zb0001Mask |= 0x8
+	}
+	if z.At == 0 {
+		zb0001Len--
+		zb0001Mask |= 0x10
 	}
 	// variable map header, size zb0001Len
 	o = append(o, 0x80|uint8(zb0001Len))
@@ -684,6 +775,16 @@ func (z Removal) MarshalMsg(b []byte) (o []byte, err error) {
 			// string "c"
 			o = append(o, 0xa1, 0x63)
 			o = msgp.AppendString(o, z.CheckID)
+		}
+		if (zb0001Mask & 0x8) == 0 { // if not omitted
+			// string "r"
+			o = append(o, 0xa1, 0x72)
+			o = msgp.AppendBool(o, z.Remember)
+		}
+		if (zb0001Mask & 0x10) == 0 { // if not omitted
+			// string "at"
+			o = append(o, 0xa2, 0x61, 0x74)
+			o = msgp.AppendInt64(o, z.At)
 		}
 	}
 	return
@@ -725,6 +826,18 @@ func (z *Removal) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "CheckID")
 				return
 			}
+		case "r":
+			z.Remember, bts, err = msgp.ReadBoolBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Remember")
+				return
+			}
+		case "at":
+			z.At, bts, err = msgp.ReadInt64Bytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "At")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -738,8 +851,108 @@ func (z *Removal) UnmarshalMsg(bts []byte) (o []byte, err error) {
 }
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
-func (z Removal) Msgsize() (s int) {
-	s = 1 + 2 + msgp.StringPrefixSize + len(z.Node) + 2 + msgp.StringPrefixSize + len(z.ServiceID) + 2 + msgp.StringPrefixSize + len(z.CheckID)
+func (z *Removal) Msgsize() (s int) {
+	s = 1 + 2 + msgp.StringPrefixSize + len(z.Node) + 2 + msgp.StringPrefixSize + len(z.ServiceID) + 2 + msgp.StringPrefixSize + len(z.CheckID) + 2 + msgp.BoolSize + 3 + msgp.Int64Size
+	return
+}
+
+// MarshalMsg implements msgp.Marshaler
+func (z *Removed) MarshalMsg(b []byte) (o []byte, err error) {
+	o = msgp.Require(b, z.Msgsize())
+	// check for omitted fields
+	zb0001Len := uint32(4)
+	var zb0001Mask uint8 /* 4 bits */
+	_ = zb0001Mask
+	if z.ServiceID == "" {
+		zb0001Len--
+		zb0001Mask |= 0x2
+	}
+	if z.CheckID == "" {
+		zb0001Len--
+		zb0001Mask |= 0x4
+	}
+	// variable map header, size zb0001Len
+	o = append(o, 0x80|uint8(zb0001Len))
+
+	// skip if no fields are to be emitted
+	if zb0001Len != 0 {
+		// string "n"
+		o = append(o, 0xa1, 0x6e)
+		o = msgp.AppendString(o, z.Node)
+		if (zb0001Mask & 0x2) == 0 { // if not omitted
+			// string "s"
+			o = append(o, 0xa1, 0x73)
+			o = msgp.AppendString(o, z.ServiceID)
+		}
+		if (zb0001Mask & 0x4) == 0 { // if not omitted
+			// string "c"
+			o = append(o, 0xa1, 0x63)
+			o = msgp.AppendString(o, z.CheckID)
+		}
+		// string "at"
+		o = append(o, 0xa2, 0x61, 0x74)
+		o = msgp.AppendInt64(o, z.At)
+	}
+	return
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler
+func (z *Removed) UnmarshalMsg(bts []byte) (o []byte, err error) {
+	var field []byte
+	_ = field
+	var zb0001 uint32
+	zb0001, bts, err = msgp.ReadMapHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err)
+		return
+	}
+	for zb0001 > 0 {
+		zb0001--
+		field, bts, err = msgp.ReadMapKeyZC(bts)
+		if err != nil {
+			err = msgp.WrapError(err)
+			return
+		}
+		switch msgp.UnsafeString(field) {
+		case "n":
+			z.Node, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Node")
+				return
+			}
+		case "s":
+			z.ServiceID, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "ServiceID")
+				return
+			}
+		case "c":
+			z.CheckID, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "CheckID")
+				return
+			}
+		case "at":
+			z.At, bts, err = msgp.ReadInt64Bytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "At")
+				return
+			}
+		default:
+			bts, err = msgp.Skip(bts)
+			if err != nil {
+				err = msgp.WrapError(err)
+				return
+			}
+		}
+	}
+	o = bts
+	return
+}
+
+// Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
+func (z *Removed) Msgsize() (s int) {
+	s = 1 + 2 + msgp.StringPrefixSize + len(z.Node) + 2 + msgp.StringPrefixSize + len(z.ServiceID) + 2 + msgp.StringPrefixSize + len(z.CheckID) + 3 + msgp.Int64Size
 	return
 }
 

@@ -38,6 +38,10 @@ func tables() []store.Table {
 			Schema: schema(TableHeads, unique(store.Key(func(h *Head) string { return h.Key }))),
 			New:    func() codec.Message { return new(Head) },
 		},
+		{
+			Schema: schema(TableRemoved, unique(store.PairKey(func(r *Removed) (string, string) { return strings.ToLower(r.Node), r.thing() }, false))),
+			New:    func() codec.Message { return new(Removed) },
+		},
 	}
 }
 

@@ -24,6 +24,8 @@ type Remote struct {
 	Node     *RemoteNode
 	Services []*Service
 	Checks   []*Check
+	// Removed is what others removed from the catalog, of what it does not have.
+	Removed Removed
 }
 
 // RemoteNode is the node as the catalog has it.
@@ -172,22 +174,27 @@ func (s *State) Told(item *Item) {
 	if item.Service != nil {
 		if d.services[item.Service.ID] == marks[0] {
 			delete(d.services, item.Service.ID)
+			s.services[item.Service.ID].told = true
 		}
 		marks = marks[1:]
 	}
 	for i, c := range item.Checks {
 		if d.checks[c.CheckID] == marks[i] {
 			delete(d.checks, c.CheckID)
+			s.checks[c.CheckID].told = true
 		}
 	}
 }
 
 // Compare takes note of what the catalog has: Drift is afterwards exactly what
-// differs. It also takes over what the catalog decides: the tags of services
+// differs. What others removed there is removed here, too. It also takes over what the catalog decides: the tags of services
 // with enable_tag_override, and addresses tagged "consul-…".
 func (s *State) Compare(r *Remote) {
+	s.registering.Lock()
+	defer s.registering.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.letGo(r)
 	fresh := newDrift()
 	fresh.last = s.drift.last
 	old := s.drift
@@ -215,7 +222,9 @@ func (s *State) compareServices(r *Remote, old *drift) {
 		switch {
 		case i != nil:
 			s.adopt(i, theirs)
-			if !i.row.same(theirs) {
+			if i.row.same(theirs) {
+				i.told = true
+			} else {
 				s.markService(theirs.ID)
 			}
 		case theirs.ID != consulService:
@@ -258,7 +267,9 @@ func (s *State) compareChecks(r *Remote, old *drift) {
 		c := s.checks[theirs.CheckID]
 		switch {
 		case c != nil:
-			if !s.sameCheck(c, theirs) {
+			if s.sameCheck(c, theirs) {
+				c.told = true
+			} else {
 				s.markCheck(theirs.CheckID)
 			}
 		case theirs.CheckID == serfHealth || theirs.ServiceID == consulService:

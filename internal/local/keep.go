@@ -29,6 +29,7 @@ type keptService struct {
 	Token   string
 	Service *Service
 	Source  string
+	Untold  bool `json:",omitempty"`
 }
 
 type keptCheck struct {
@@ -36,6 +37,7 @@ type keptCheck struct {
 	ChkType *checks.Definition
 	Token   string
 	Source  string
+	Untold  bool `json:",omitempty"`
 }
 
 // keptState is the last result of a TTL check. Expires is a Unix time.
@@ -54,11 +56,11 @@ func (k keeper) path(sub, id string) string {
 }
 
 func (k keeper) saveService(i *instance) (*draft, error) {
-	return k.draft(servicesDir, i.row.ID, keptService{Token: i.token, Service: i.row, Source: sourceRemote}, true)
+	return k.draft(servicesDir, i.row.ID, keptService{Token: i.token, Service: i.row, Source: sourceRemote, Untold: i.keptUntold}, true)
 }
 
 func (k keeper) saveCheck(c *check) (*draft, error) {
-	return k.draft(checksDir, c.row.CheckID, keptCheck{Check: c.row, ChkType: c.def, Token: c.token, Source: sourceRemote}, true)
+	return k.draft(checksDir, c.row.CheckID, keptCheck{Check: c.row, ChkType: c.def, Token: c.token, Source: sourceRemote, Untold: c.keptUntold}, true)
 }
 
 // draft is a file that is written and not in its place yet.
@@ -171,7 +173,7 @@ func (s *State) Load() error {
 			s.unreadable(path, err)
 			return nil
 		}
-		s.putService(&instance{row: k.Service, tags: k.Service.Tags, token: k.Token, source: FromAPI})
+		s.putService(&instance{row: k.Service, tags: k.Service.Tags, token: k.Token, source: FromAPI, fate: fate{told: !k.Untold, keptUntold: k.Untold}})
 		return nil
 	})
 	if err != nil {
@@ -180,6 +182,7 @@ func (s *State) Load() error {
 	if err := s.keep.each(checksDir, s.loadCheck); err != nil {
 		return fmt.Errorf("load kept checks: %w", err)
 	}
+	s.untold = true // some may be
 	s.mirror()
 	return nil
 }
@@ -198,7 +201,7 @@ func (s *State) loadCheck(path string, b []byte) error {
 		return nil
 	}
 	k.Check.Node = s.cfg.Node.Name
-	c := &check{row: k.Check, def: k.ChkType, token: k.Token, source: FromAPI}
+	c := &check{row: k.Check, def: k.ChkType, token: k.Token, source: FromAPI, fate: fate{told: !k.Untold, keptUntold: k.Untold}}
 	c.row.Output = ""
 	if c.def != nil {
 		c.row.Status = checks.Critical

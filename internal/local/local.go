@@ -134,6 +134,9 @@ type State struct {
 	ofService map[string]map[string]*check
 	drift     drift
 	aliases   int // checks that follow from others here
+	// renewed may be on without anything renewed, and untold without a file that
+	// says so; off, there is none for certain.
+	renewed, untold bool
 }
 
 // instance is a service with what is not shown of it.
@@ -142,6 +145,7 @@ type instance struct {
 	tags   []string // as defined; those of row may be the catalog's
 	token  string
 	source Source
+	fate
 }
 
 // check is a check with what is not shown of it.
@@ -150,6 +154,7 @@ type check struct {
 	def    *checks.Definition // nil for maintenance
 	token  string
 	source Source
+	fate
 
 	criticalSince time.Time   // zero while it is not
 	deferred      *time.Timer // its output waits to be told

@@ -157,6 +157,8 @@ func (s *State) putService(i *instance) {
 	}
 	s.services[i.row.ID] = i
 	if old != nil && old.token == i.token && reflect.DeepEqual(old.row, i.row) {
+		i.renews(old.fate, i.source)
+		s.renewed = s.renewed || !i.told
 		return
 	}
 	s.markService(i.row.ID)
@@ -190,6 +192,9 @@ func (s *State) putCheck(id string, c *check) {
 	}
 	if old == nil || old.token != c.token || !reflect.DeepEqual(old.row, c.row) {
 		s.markCheck(id)
+	} else {
+		c.renews(old.fate, c.source)
+		s.renewed = s.renewed || !c.told
 	}
 	switch {
 	case c.def == nil, old != nil && old.def != nil && reflect.DeepEqual(old.def, c.def) && c.def.Kind() != checks.TTL:

@@ -133,6 +133,7 @@ func (r *reconciler) register(ctx context.Context, m gossip.Member, status, outp
 		return err
 	}
 	r.log.Info("registering member", "node", m.Name, "status", status)
+	reg.At = time.Now().Unix()
 	_, err = r.apply(ctx, catalog.TypeRegister, reg)
 	return err
 }

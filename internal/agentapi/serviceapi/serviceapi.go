@@ -77,6 +77,9 @@ func (a *API) Routes() []httpapi.Route {
 func (a *API) told(ctx context.Context) {
 	if err := a.Push.Push(ctx); err != nil {
 		a.Logger.Warn("the catalog was not told yet of a change at this agent", logging.KeyError, err)
+		if err := a.State.KeepUntold(); err != nil {
+			a.Logger.Warn("the files of registrations cannot be written", logging.KeyError, err)
+		}
 	}
 }
 

@@ -56,6 +56,9 @@ type API struct {
 	// Datacenters returns the known datacenters, nearest first, the own one
 	// among them. It must not block.
 	Datacenters func() []string
+	// Hint, if set, is told the node whose agent should look soon for what was
+	// removed. It must not block, and may fail: the agent looks now and then.
+	Hint func(node string)
 
 	bodies bodies
 }
@@ -83,6 +86,8 @@ func (a *API) Routes() []httpapi.Route {
 		routes[i].Method, routes[i].Where, routes[i].Kept = http.MethodGet, httpapi.Server, true
 	}
 	return append(routes,
+		httpapi.Route{Method: http.MethodGet, Pattern: "/v1/ctl/removed/{node}", Where: httpapi.Server, Handle: a.removedOf},
+		httpapi.Route{Method: http.MethodGet, Pattern: "/v1/ctl/critical", Where: httpapi.Server, Handle: a.criticalChecks},
 		httpapi.Route{Method: http.MethodPut, Pattern: "/v1/catalog/register", Where: httpapi.Leader, Handle: a.register},
 		httpapi.Route{Method: http.MethodPut, Pattern: "/v1/catalog/deregister", Where: httpapi.Leader, Handle: a.deregister},
 	)

@@ -133,6 +133,7 @@ func (a *API) register(ctx context.Context, r *httpapi.Request) (*httpapi.Respon
 	if err := a.mayRegister(ctx, r, reg); err != nil {
 		return nil, err
 	}
+	reg.At = time.Now().Unix()
 	if _, err := a.Applier.Apply(ctx, catalog.TypeRegister, reg); err != nil {
 		return nil, err
 	}
@@ -153,12 +154,19 @@ func (a *API) deregister(ctx context.Context, r *httpapi.Request) (*httpapi.Resp
 	case strings.EqualFold(body.ServiceID, reservedService):
 		return nil, errReserved
 	}
-	removal := &catalog.Removal{Node: body.Node, ServiceID: body.ServiceID, CheckID: body.CheckID}
+	removal := &catalog.Removal{
+		Node: body.Node, ServiceID: body.ServiceID, CheckID: body.CheckID,
+		Remember: r.Query.Get("origin") != originAgent, At: time.Now().Unix(),
+	}
 	if err := a.mayDeregister(ctx, r, removal); err != nil {
 		return nil, err
 	}
-	if _, err := a.Applier.Apply(ctx, catalog.TypeDeregister, removal); err != nil {
+	learns, err := a.Applier.Apply(ctx, catalog.TypeDeregister, removal)
+	if err != nil {
 		return nil, err
+	}
+	if learns == true && a.Hint != nil {
+		a.Hint(removal.Node)
 	}
 	return &httpapi.Response{Body: true}, nil
 }
