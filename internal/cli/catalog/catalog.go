@@ -1,7 +1,8 @@
-// Package catalog holds the commands that read the catalog: catalog
-// datacenters and catalog nodes.
+// Package catalog holds the commands about the catalog: catalog datacenters,
+// catalog nodes and catalog services read it, catalog prune removes what has been
+// critical for long.
 //
-// Texts, columns and exit codes follow Consul's command line.
+// Texts, columns and exit codes follow Consul's command line, which has no prune.
 package catalog
 
 import (
@@ -17,7 +18,7 @@ import (
 
 // NewCommand returns `ctl catalog` with its commands.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	return cli.Group("catalog", "Read the catalog", newDatacenters(f), newNodes(f))
+	return cli.Group("catalog", "Read the catalog and tidy it up", newDatacenters(f), newNodes(f), newServices(f), newPrune(f))
 }
 
 func newDatacenters(f *cli.Factory) *cobra.Command {
@@ -96,13 +97,9 @@ func (o *nodesOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	meta := map[string]string{}
-	for _, m := range o.meta {
-		k, v, ok := strings.Cut(m, "=")
-		if !ok || k == "" {
-			return cli.Failf("Error! -node-meta %q is not KEY=VALUE", m)
-		}
-		meta[k] = v
+	meta, err := metaPairs(o.meta)
+	if err != nil {
+		return err
 	}
 	view := overview
 	if o.detailed {
@@ -121,6 +118,19 @@ func (o *nodesOptions) run(ctx context.Context) error {
 		return nodes, answer, nil
 	})
 	return err
+}
+
+// metaPairs reads the flags -node-meta.
+func metaPairs(texts []string) (map[string]string, error) {
+	meta := map[string]string{}
+	for _, m := range texts {
+		k, v, ok := strings.Cut(m, "=")
+		if !ok || k == "" {
+			return nil, cli.Failf("Error! -node-meta %q is not KEY=VALUE", m)
+		}
+		meta[k] = v
+	}
+	return meta, nil
 }
 
 // fetch returns the nodes; with a service, each node that has it once.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
 
@@ -91,20 +92,29 @@ func newDeregister(f *cli.Factory) *cobra.Command {
 		conn   *cli.Conn
 		change *cli.Change
 		id     string
+		node   string
 	)
 	cmd := &cobra.Command{
 		Use:   "deregister [options] [FILE...]",
 		Short: "Remove services from the agent",
 		Long: `Remove services that were registered with the agent, by id or by the files they
 were registered from. A service of the agent's own configuration files comes
-back at its next reload.`,
+back at its next reload.
+
+With --node, remove a service of another node, over the catalog. If the node has
+an agent, that lets go of the service, too: at once, or when it is back.`,
 		Example: `ctl services deregister -id=web
+ctl services deregister -node=n2 -id=web
 ctl services deregister web.json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list := []*definition{{ID: id}}
 			switch {
 			case (id == "") == (len(args) == 0):
 				return cli.Failf("Error: service deregistration requires either -id or files")
+			case node != "" && id == "":
+				return cli.Failf("Error: -node needs -id")
+			case node != "":
+				return deregisterOn(cmd, conn, change, node, id)
 			case len(args) > 0:
 				var err error
 				if list, err = definitions(f, args); err != nil {
@@ -130,7 +140,32 @@ ctl services deregister web.json`,
 		},
 	}
 	cmd.Flags().StringVar(&id, "id", "", "`ID` of the service")
+	cmd.Flags().StringVar(&node, "node", "", "`NODE` the service is on, instead of the agent's own")
 	conn = f.Connect(cmd)
 	change = f.Change(cmd, conn)
 	return cmd
+}
+
+// deregisterOn removes a service of any node.
+func deregisterOn(cmd *cobra.Command, conn *cli.Conn, change *cli.Change, node, id string) error {
+	client, err := conn.Client()
+	if err != nil {
+		return err
+	}
+	there, _, err := client.Catalog().Node(node, conn.Query(cmd.Context()))
+	switch {
+	case err != nil:
+		return cli.Failf("Error deregistering service %q: %w", id, err)
+	case there == nil:
+		return cli.Failf("Error deregistering service %q: the catalog has no node %q", id, node)
+	case there.Services[id] == nil:
+		return cli.Failf("Error deregistering service %q: node %q has no service with that id", id, node)
+	}
+	if ok, err := change.Begin("deregister service %s on node %s", id, node); !ok {
+		return err
+	}
+	if _, err := client.Catalog().Deregister(&api.CatalogDeregistration{Node: node, ServiceID: id}, conn.Write(cmd.Context())); err != nil {
+		return cli.Failf("Error deregistering service %q: %w", id, err)
+	}
+	return change.Printf("Deregistered service: %s", id)
 }

@@ -83,3 +83,17 @@ func TestRefused(t *testing.T) {
 		},
 	})
 }
+
+func TestDeregisterOnAnotherNode(t *testing.T) {
+	node := map[string]clitest.Answer{
+		"GET /v1/catalog/node/n2":    {Body: `{"Node":{"Node":"n2"},"Services":{"web":{"ID":"web","Service":"web"}}}`},
+		"GET /v1/catalog/node/n3":    {Body: `null`},
+		"PUT /v1/catalog/deregister": {Body: "true"},
+	}
+	clitest.Check(t, services.NewCommand, []clitest.Case{
+		{Name: "there", Args: "services deregister -node=n2 -id=web", Answers: node, Out: "Deregistered service: web\n"},
+		{Name: "no such id", Args: "services deregister -node=n2 -id=db", Code: 1, Answers: node, Err: "Error deregistering service \"db\": node \"n2\" has no service with that id\n"},
+		{Name: "no such node", Args: "services deregister -node=n3 -id=db", Code: 1, Answers: node, Err: "Error deregistering service \"db\": the catalog has no node \"n3\"\n"},
+		{Name: "no id", Args: "services deregister -node=n2", Code: 1, Err: "Error: service deregistration requires either -id or files\n"},
+	})
+}

@@ -55,6 +55,8 @@ ctl agent
 ctl catalog
 ctl catalog datacenters
 ctl catalog nodes
+ctl catalog prune
+ctl catalog services
 ctl completion
 ctl completion bash
 ctl completion fish
@@ -297,7 +299,7 @@ func TestReads(t *testing.T) {
 	}
 	slices.Sort(reads)
 	want := []string{
-		"catalog datacenters", "catalog nodes", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "info", "kv export", "kv get",
+		"catalog datacenters", "catalog nodes", "catalog services", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "info", "kv export", "kv get",
 		"members", "operator autopilot get-config", "operator autopilot state", "operator raft list-peers", "tls inspect", "validate", "version",
 	}
 	if d := cmp.Diff(reads, want); d != "" {
