@@ -20,6 +20,9 @@ var (
 	program = flag.String("ctl", "", "directory of the ctl program to test; empty builds it")
 )
 
+// addresses hands out loopback addresses to all tests of this process.
+var addresses agentproc.Allocator
+
 // patience bounds every wait of a script.
 const patience = 30 * time.Second
 
@@ -31,7 +34,7 @@ func TestScripts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var alloc agentproc.Allocator
+	alloc := &addresses
 	if err := agentproc.CanListen(alloc.Loopback(1)[0]); err != nil {
 		t.Fatalf("scripts need the whole loopback block 127.0.0.0/8: %v", err)
 	}
@@ -47,7 +50,7 @@ func TestScripts(t *testing.T) {
 				UpdateScripts:       *update,
 				RequireExplicitExec: true,
 				RequireUniqueNames:  true,
-				Setup:               func(env *testscript.Env) error { return setup(env, binDir, &alloc) },
+				Setup:               func(env *testscript.Env) error { return setup(env, binDir, alloc) },
 				Condition:           condition,
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 					"agent": startAgent, "start": start, "halt": haltAgent, "signal": signalAgent, "exit": awaitExit, "logged": logged,
