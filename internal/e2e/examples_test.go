@@ -22,12 +22,15 @@ var notRun = map[string]string{
 	"ctl completion fish > ~/.config/fish/completions/ctl.fish":                         "wants fish's directory",
 	"ctl completion powershell | Out-String | Invoke-Expression":                        "only for PowerShell",
 	"ctl leave": "would end the agent; the command lines of Consul end with it",
-	"ctl leave -http-addr http://192.168.17.161:8500": "would end the agent",
-	"ctl members -watch":                              "runs until it is stopped",
-	"ctl monitor":                                     "runs until it is stopped",
-	"ctl monitor -log-level debug":                    "runs until it is stopped",
-	"ctl monitor -log-json | jq .":                    "runs until it is stopped",
-	"ctl join -wan dc2-server1.example.com":           "wants another datacenter",
+	"ctl leave -http-addr http://192.168.17.161:8500":                          "would end the agent",
+	"ctl members -watch":                                                       "runs until it is stopped",
+	"ctl monitor":                                                              "runs until it is stopped",
+	"ctl monitor -log-level debug":                                             "runs until it is stopped",
+	"ctl monitor -log-json | jq .":                                             "runs until it is stopped",
+	"ctl watch -type=key -key=app/colour cat":                                  "runs until it is stopped",
+	"ctl watch -type=service -service=web -passingonly ./reload.sh":            "runs until it is stopped",
+	"ctl watch -type=nodes -post http://127.0.0.1:9000/nodes":                  "runs until it is stopped",
+	"ctl join -wan dc2-server1.example.com":                                    "wants another datacenter",
 	"ctl tls inspect -ca-file consul-agent-ca.pem 10.0.0.1:8300 10.0.0.1:8501": "wants agents with TLS",
 }
 
@@ -137,6 +140,7 @@ func (c *commandLine) prepare(t *testing.T, example string) {
 	}
 	c.put(t, "/v1/kv/config/limit", "10")
 	c.put(t, "/v1/agent/service/register", `{"Name": "web", "Port": 8080}`)
+	c.put(t, "/v1/agent/service/register", `{"ID": "web1", "Name": "web", "Port": 8081}`)
 	for _, before := range []struct{ names, line string }{
 		{"set-config", "ctl connect ca get-config > ca.json"},
 		{"ctl tls cert", "ctl tls ca create"},
