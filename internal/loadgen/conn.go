@@ -3,6 +3,7 @@ package loadgen
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +23,19 @@ type conn struct {
 	close bool   // the server said it will close
 }
 
-func dial(address string, buffer int) (*conn, error) {
-	nc, err := net.DialTimeout("tcp", address, 5*time.Second)
+func dial(address string, buffer int) (*conn, error) { return dialOver(nil, address, buffer) }
+
+// dialOver connects over TLS where there is a configuration for it.
+func dialOver(secure *tls.Config, address string, buffer int) (*conn, error) {
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	if secure != nil {
+		nc, err := tls.DialWithDialer(dialer, "tcp", address, secure)
+		if err != nil {
+			return nil, err
+		}
+		return &conn{nc: nc, r: bufio.NewReaderSize(nc, buffer)}, nil
+	}
+	nc, err := dialer.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	return []Scenario{
 		{"kv", "KV put and get through leader, follower and client agent of three servers", false, kv},
+		{"tls", "KV put in plain text and under full TLS, side by side", false, secure},
 		{"startup", "exec to first write: dev, one server on disk, restart with many keys", false, startup},
 		{"failover", "SIGKILL of the leader to the first write through a survivor", false, failover},
 		{"memory", "resident memory, idle and with many keys", false, memory},
