@@ -310,6 +310,7 @@ func (a *Agent) parts() []lifecycle.Part {
 	if len(rt.HTTP)+len(rt.HTTPS) > 0 {
 		parts = append(parts, lifecycle.Part{Name: "HTTP API", Run: a.http.Run})
 	}
+	parts = append(parts, a.automatic()...)
 	parts = append(parts, a.services.parts()...)
 	parts = append(parts, lifecycle.Part{Name: "watches", Run: a.watches.Run})
 	if a.dns != nil {

@@ -60,7 +60,12 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 		Authz: authz.Open{}, Datacenter: rt.Datacenter, Datacenters: func() []string { return []string{rt.Datacenter} },
 		Hint: a.hintRemoved,
 	}
+	var sign func(context.Context, *httpapi.WireRequest) (*httpapi.WireResponse, error)
+	if rt.AutoEncrypt.AllowTLS {
+		sign = a.signUnknown
+	}
 	r.Server, err = server.New(server.Config{
+		Sign:   sign,
 		NodeID: a.id, NodeName: rt.NodeName, Datacenter: rt.Datacenter, Advertise: rt.RPC.Advertise.String(),
 		Bootstrap: rt.Expect == 1, BootstrapExpect: rt.Expect,
 		LAN: a.lan, WAN: a.wan, Mux: port, RPC: calls, Pool: a.pool,

@@ -54,6 +54,7 @@ func tlsSettings(rt *config.Runtime, log *slog.Logger) tlsconf.Config {
 			CAFile: h.CAFile, CAPath: h.CAPath, CertFile: h.CertFile, KeyFile: h.KeyFile, MinVersion: h.MinVersion, CipherSuites: h.CipherSuites,
 			VerifyIncoming: h.VerifyIncoming, VerifyOutgoing: h.VerifyOutgoing,
 		},
+		Automatic: rt.AutoEncrypt.TLS, Signs: rt.AutoEncrypt.AllowTLS,
 		ServesHTTPS: len(rt.HTTPS) > 0, Server: rt.Server, Datacenter: rt.Datacenter, Domain: rt.Domain,
 		HandshakeTimeout: rt.Limits.RPCHandshakeTimeout, Logger: log,
 	}

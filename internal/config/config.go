@@ -199,6 +199,8 @@ type Config struct {
 	Limits Limits `key:"limits"`
 	// Certificates of this agent, and what is demanded of those of others.
 	TLS TLS `key:"tls"`
+	// Certificates of client agents from the servers, in place of files.
+	AutoEncrypt AutoEncrypt `key:"auto_encrypt"`
 	// Timing of gossip inside the datacenter.
 	GossipLAN GossipLAN `key:"gossip_lan"`
 	// Timing of gossip between datacenters.

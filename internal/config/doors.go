@@ -45,8 +45,6 @@ func (f *findings) retract(path string) {
 func door(path string) (missing, do string) {
 	const removeIt = "remove it to run without TLS, for example inside a private network"
 	switch {
-	case path == "auto_encrypt.tls", path == "auto_encrypt.allow_tls":
-		return "automatic certificates (auto_encrypt)", removeIt
 	case path == "auto_config.enabled", path == "auto_config.authorization.enabled":
 		return "automatic configuration with certificates (auto_config)", removeIt
 	}

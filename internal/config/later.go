@@ -47,13 +47,6 @@ func later() []group {
 			{"acl.tokens.dns", String, reloadYes, "", "Secret for DNS."},
 			{"acl_datacenter", String, reloadNo, "", "Old way to switch ACLs on, by naming the authoritative datacenter."},
 		}},
-		{capability: "automatic certificates", rows: []row{
-			{"auto_encrypt", Object, reloadNo, "", "Certificates for clients from the servers."},
-			{"auto_encrypt.tls", Bool, reloadNo, "false", "Ask the servers for a certificate (client)."},
-			{"auto_encrypt.allow_tls", Bool, reloadNo, "false", "Give certificates to clients (server)."},
-			{"auto_encrypt.dns_san", Strings, reloadNo, "", "Further DNS names in the certificate."},
-			{"auto_encrypt.ip_san", Strings, reloadNo, "", "Further addresses in the certificate."},
-		}},
 		{capability: "gRPC for proxies", rows: tlsGRPCRows()},
 		{status: Ignored, capability: "of no use here, where a server's certificate is for server.<datacenter>.<domain>", rows: []row{
 			{"server_name", String, reloadNo, "", "Name in this server's certificate."},

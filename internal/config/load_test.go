@@ -173,7 +173,11 @@ func TestProblems(t *testing.T) {
 		{name: "cipher suite", texts: []string{`{"tls_cipher_suites":"TLS_NONE"}`}, want: []string{`tls.defaults.tls_cipher_suites: there is no cipher suite "TLS_NONE"`}},
 		{name: "cipher suite of TLS 1.3", texts: []string{`{"tls":{"internal_rpc":{"tls_cipher_suites":"TLS_AES_128_GCM_SHA256"}}}`}, want: []string{"which cannot be chosen"}},
 		{name: "cipher suite beside TLS 1.3", texts: []string{`{"tls":{"defaults":{"tls_cipher_suites":"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256","tls_min_version":"TLSv1_3"}}}`}, want: []string{"no cipher suite can be chosen for TLS 1.3"}},
-		{name: "door: auto_encrypt", texts: []string{`{"auto_encrypt":{"tls":true}}`}, want: []string{"automatic certificates"}},
+		{name: "door: auto_config", texts: []string{`{"auto_config":{"enabled":true}}`}, want: []string{"automatic configuration with certificates"}},
+		{name: "auto_encrypt.tls on a server", texts: []string{`{"server":true,"auto_encrypt":{"tls":true}}`}, want: []string{"auto_encrypt.tls: only client agents get"}},
+		{name: "auto_encrypt.allow_tls on a client", texts: []string{`{"auto_encrypt":{"allow_tls":true}}`}, want: []string{"auto_encrypt.allow_tls: only servers give"}},
+		{name: "auto_encrypt without an authority", texts: []string{`{"server":true,"connect":{"enabled":false},"auto_encrypt":{"allow_tls":true}}`}, want: []string{"no certificate authority without connect"}},
+		{name: "auto_encrypt address", texts: []string{`{"auto_encrypt":{"tls":true,"ip_san":["x"]}}`}, want: []string{`auto_encrypt.ip_san: "x" is not one`}},
 		{name: "door: segment", texts: []string{`{"segment":"x"}`}, want: []string{"network segments are a Consul Enterprise feature"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -227,7 +231,9 @@ func TestWarnings(t *testing.T) {
 			want: []string{`"read_replica" is a Consul Enterprise configuration and will have no effect`, `"audit" is a`, `"redundancy_zone_tag" is a`}},
 		{name: "deprecated inside a later block", texts: []string{`{"acl":{"tokens":{"master":"x"}}}`}, want: []string{"acl: accepted (tokens)", "The 'acl.tokens.master' field is deprecated"}},
 		{name: "circonus", texts: []string{`{"telemetry":{"circonus_api_token":"x"}}`}, want: []string{"telemetry.circonus_api_token: accepted, but it is Circonus, which ctl does not have"}},
-		{name: "overridden door", texts: []string{`{"auto_encrypt":{"tls":true}}`, `{"auto_encrypt":{"tls":false}}`}, want: []string{"auto_encrypt: accepted"}},
+		{name: "overridden door", texts: []string{`{"auto_config":{"enabled":true}}`, `{"auto_config":{"enabled":false}}`}, want: []string{"auto_config: accepted"}},
+		{name: "auto_encrypt", texts: []string{`{"auto_encrypt":{"tls":true}}`}},
+		{name: "auto_encrypt that nobody needs", texts: []string{`{"server":true,"auto_encrypt":{"allow_tls":true}}`}, want: []string{"verify_incoming is off"}},
 		{name: "TLS", texts: []string{`{"server":true,"tls":{"defaults":{"ca_file":"a","cert_file":"b","key_file":"c","verify_incoming":true},"internal_rpc":{"verify_server_hostname":true}}}`}},
 		{name: "TLS without roles", texts: []string{`{"server":true,"tls":{"internal_rpc":{"verify_incoming":true}}}`}, want: []string{"every agent with a certificate can act as a server"}},
 		{name: "TLS for gRPC", texts: []string{`{"tls":{"grpc":{"cert_file":"b"}}}`}, want: []string{"tls.grpc: accepted (cert_file), but this version of ctl does not have gRPC for proxies yet"}},

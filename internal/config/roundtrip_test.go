@@ -47,6 +47,7 @@ func roundTrips() map[string]string {
 		"limits.http_max_conns_per_client": `1`, "limits.https_handshake_timeout": `"1s"`, "limits.rpc_handshake_timeout": `"2s"`, "limits.rpc_client_timeout": `"3s"`,
 		"limits.rpc_rate": `1.5`, "limits.rpc_max_burst": `2`, "limits.rpc_max_conns_per_client": `3`, "limits.kv_max_value_size": `4`, "limits.txn_max_req_len": `5`,
 		"limits.request_limits.mode": `"enforcing"`, "limits.request_limits.read_rate": `2.5`, "limits.request_limits.write_rate": `3.5`,
+		"auto_encrypt.tls": `true`, "auto_encrypt.allow_tls": `true`, "auto_encrypt.dns_san": `["a.example"]`, "auto_encrypt.ip_san": `["10.0.0.9"]`,
 		"tls.defaults.ca_file": `"/ca.pem"`, "tls.defaults.ca_path": `"/ca"`, "tls.defaults.cert_file": `"/c.pem"`, "tls.defaults.key_file": `"/k.pem"`,
 		"tls.defaults.tls_min_version": `"TLSv1_3"`, "tls.defaults.tls_cipher_suites": `"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"`, "tls.defaults.verify_incoming": `true`, "tls.defaults.verify_outgoing": `true`, "tls.defaults.verify_server_hostname": `true`,
 		"tls.internal_rpc.ca_file": `"/ca.pem"`, "tls.internal_rpc.ca_path": `"/ca"`, "tls.internal_rpc.cert_file": `"/c.pem"`, "tls.internal_rpc.key_file": `"/k.pem"`,

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/tlsconf"
@@ -79,6 +80,39 @@ type TLSHTTPS struct {
 	VerifyIncoming bool `key:"verify_incoming" derived:"tls.defaults.verify_incoming" debug:"TLS.HTTPS.VerifyIncoming"`
 	// Accepted: this agent connects to nobody's HTTP API.
 	VerifyOutgoing bool `key:"verify_outgoing" derived:"tls.defaults.verify_outgoing" debug:"TLS.HTTPS.VerifyOutgoing"`
+}
+
+// AutoEncrypt is how client agents get certificates from the servers.
+type AutoEncrypt struct {
+	// Get this client's certificate from the servers, for connections to them and, without cert_file, for HTTPS. Servers are verified by ca_file, so that is needed; implies verify_outgoing.
+	TLS bool `key:"tls" default:"false" debug:"AutoEncryptTLS"`
+	// Give client agents certificates, signed by the cluster's authority, and take those. Whoever reaches ports.server can have one, as long as there is no access control. Servers only.
+	AllowTLS bool `key:"allow_tls" default:"false" debug:"AutoEncryptAllowTLS"`
+	// Further DNS names in this client's certificate.
+	DNSSAN []string `key:"dns_san" debug:"AutoEncryptDNSSAN"`
+	// Further addresses in this client's certificate.
+	IPSAN []string `key:"ip_san" debug:"AutoEncryptIPSAN"`
+}
+
+// autoEncrypt checks what automatic certificates need.
+func (v validator) autoEncrypt() {
+	a := v.c.AutoEncrypt
+	switch {
+	case a.TLS && v.c.Server:
+		v.fail([]string{"auto_encrypt.tls", "server"}, "remove it; servers have certificates of their own (tls.defaults.cert_file) and give others theirs with auto_encrypt.allow_tls", "only client agents get their certificate from the servers")
+	case a.AllowTLS && !v.c.Server:
+		v.fail([]string{"auto_encrypt.allow_tls", "server"}, "remove it; a client asks for a certificate with auto_encrypt.tls", "only servers give certificates")
+	case a.AllowTLS && !v.c.Connect.Enabled:
+		v.fail([]string{"auto_encrypt.allow_tls", "connect.enabled"}, "switch connect.enabled on", "there is no certificate authority without connect")
+	}
+	for _, text := range a.IPSAN {
+		if net.ParseIP(text) == nil {
+			v.fail([]string{"auto_encrypt.ip_san"}, "write an IP address", "%q is not one", text)
+		}
+	}
+	if a.AllowTLS && v.c.Server && !v.c.TLS.InternalRPC.VerifyIncoming {
+		v.warn("auto_encrypt.allow_tls", "certificates are given, but nobody needs one: tls.internal_rpc.verify_incoming is off")
+	}
 }
 
 // inheritTLS gives the blocks of tls what they take from its defaults.

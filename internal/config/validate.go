@@ -64,6 +64,7 @@ func (c *Config) validate(out *findings) {
 	v.dns()
 	v.connect()
 	v.tls()
+	v.autoEncrypt()
 }
 
 // role checks server, bootstrap and what they need.

@@ -377,6 +377,24 @@ func TestBothAreTakenWhileTLSIsIntroduced(t *testing.T) {
 	}
 }
 
+// TestRefusedAgentIsTold: the log of the side that was refused says so, too, though
+// its own handshake was over.
+func TestRefusedAgentIsTold(t *testing.T) {
+	p := newPKI(t)
+	theirs, theirLogger := newLines()
+	port := startPort(t, p.store(theirLogger, nil), theirLogger, theirs)
+	log, logger := newLines()
+	bare := p.store(logger, func(c *tlsconf.Config) {
+		c.Server, c.InternalRPC.CertFile, c.InternalRPC.KeyFile = false, "", ""
+	})
+	for name, protocol := range map[string]string{"Raft": tlsconf.ProtocolRaft, "RPC": tlsconf.ProtocolRPC} {
+		if err := port.speak(t, name, bare.Dialer(protocol, tcp), echo); err == nil {
+			t.Errorf("%s got in", name)
+		}
+		log.await(t, "a server refused this agent", "peer="+port.addr, "it demands a certificate of this agent")
+	}
+}
+
 func TestTLSHandshakeIsBounded(t *testing.T) {
 	p := newPKI(t)
 	log, logger := newLines()

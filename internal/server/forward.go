@@ -21,6 +21,15 @@ func Forward(ctx context.Context, pool *rpc.Pool, addr string, req *httpapi.Wire
 // request: see Forward.
 var methodForward = rpc.Method[httpapi.WireRequest, httpapi.WireResponse]{Name: "http.forward"}
 
+// Certificate asks the server at addr for a certificate, as an agent that may
+// have none: req is one of the requests that [Config.Sign] answers.
+func Certificate(ctx context.Context, pool *rpc.Pool, addr string, req *httpapi.WireRequest) (*httpapi.WireResponse, error) {
+	return rpc.Call(ctx, pool, addr, methodCertificate, req)
+}
+
+// methodCertificate is the only one served to agents without a certificate.
+var methodCertificate = rpc.Method[httpapi.WireRequest, httpapi.WireResponse]{Name: "agent.certificate"}
+
 // dispatcher says where requests run, as a server sees it. It implements
 // httpapi.Dispatcher.
 type dispatcher struct {

@@ -41,7 +41,8 @@ func Modules() []store.Module {
 	return []store.Module{catalog.Module(), kv.Module(), autopilot.Module(), ca.Module()}
 }
 
-// Config is what a Server is made of. Everything is required but WAN.
+// Config is what a Server is made of. Everything is required but WAN
+// and Sign.
 type Config struct {
 	NodeID, NodeName, Datacenter string
 	// Advertise is the address, host:port, others reach the cluster port by.
@@ -69,6 +70,9 @@ type Config struct {
 	DefaultWait, MaxWait time.Duration
 	// Serve answers a forwarded HTTP request. It is not called before Run.
 	Serve func(ctx context.Context, req *httpapi.WireRequest) *httpapi.WireResponse
+	// Sign answers what agents without a certificate ask for; nil is where
+	// none are given. It is not called before Run.
+	Sign func(ctx context.Context, req *httpapi.WireRequest) (*httpapi.WireResponse, error)
 	// ObserveApply, ObserveBarrier and ObserveReconcile take when a write of a
 	// command type, the confirmation of a linearizable read, and a comparison
 	// of gossip and catalog began, once it succeeded.
@@ -92,6 +96,7 @@ type Server struct {
 	node       *consensus.Node
 	engine     *query.Engine
 	rpc        *rpc.Server
+	sign       *rpc.Server // for agents without a certificate; nil where none are given
 	dispatcher *dispatcher
 	bootstrap  *bootstrapper
 	supervisor *supervisor
@@ -125,6 +130,12 @@ func New(cfg Config) (*Server, error) {
 	cfg.RPC.Listener = cfg.Mux.GRPC()
 	if s.rpc, err = rpc.NewServer(cfg.RPC, s.registrations()...); err != nil {
 		return nil, fmt.Errorf("prepare calls: %w", err)
+	}
+	if cfg.Sign != nil {
+		cfg.RPC.Listener = cfg.Mux.Sign()
+		if s.sign, err = rpc.NewServer(cfg.RPC, rpc.Handle(methodCertificate, cfg.Sign)); err != nil {
+			return nil, fmt.Errorf("prepare the giving of certificates: %w", err)
+		}
 	}
 	return s, nil
 }
@@ -193,6 +204,9 @@ func (s *Server) Parts() (port, cluster []lifecycle.Part) {
 	port = []lifecycle.Part{
 		{Name: "cluster port", Run: s.cfg.Mux.Run},
 		{Name: "calls", Run: s.rpc.Run},
+	}
+	if s.sign != nil {
+		port = append(port, lifecycle.Part{Name: "giving of certificates", Run: s.sign.Run})
 	}
 	cluster = []lifecycle.Part{
 		{Name: "raft", Run: s.node.Run},

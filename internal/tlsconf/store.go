@@ -486,6 +486,9 @@ func (s *Store) Dialer(protocol string, dial Dial) Dial {
 		return dial
 	}
 	return func(ctx context.Context, addr string) (net.Conn, error) {
+		if s.cfg.Automatic && protocol != ProtocolSign && !s.hasOwn() {
+			return nil, errors.New("this agent has no certificate yet: it is asking the servers for one (auto_encrypt)")
+		}
 		raw, err := dial(ctx, addr)
 		if err != nil {
 			return nil, err
@@ -502,8 +505,36 @@ func (s *Store) Dialer(protocol string, dial Dial) Dial {
 			}
 			return nil, fmt.Errorf("TLS with the server at %s: %w", addr, Explain(err))
 		}
-		return conn, nil
+		return &outgoingConn{Conn: conn, addr: addr, journal: s.journal}, nil
 	}
+}
+
+// hasOwn reports whether this agent has a certificate to show.
+func (s *Store) hasOwn() bool {
+	st := s.now.Load()
+	return st.automatic != nil || st.files[0].cert != nil
+}
+
+// outgoingConn notices a server that refuses this agent: with TLS 1.3 it says so
+// only after the handshake is over on this side.
+type outgoingConn struct {
+	*tls.Conn
+	addr    string
+	journal *Journal
+	begun   bool // something came; only Read uses it, and one goroutine at a time reads
+}
+
+// Read implements net.Conn.
+func (c *outgoingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if !c.begun {
+		if err != nil && strings.Contains(err.Error(), "remote error: tls:") {
+			c.journal.RefusedBy("a server refused this agent", c.addr, err)
+			err = Explain(err)
+		}
+		c.begun = n > 0
+	}
+	return n, err
 }
 
 // SetAutomatic puts a certificate from the servers in force, with the

@@ -34,6 +34,7 @@ func banner(w io.Writer, rt *config.Runtime, b buildinfo.Info) {
 	line("Gossip Encryption", "%v", rt.Encrypt != "")
 	rpc := rt.TLS.InternalRPC
 	line("TLS", "incoming %s, outgoing %s, servers by name: %v", tlsWord(rpc.VerifyIncoming, rpc.CertFile != ""), tlsWord(rpc.VerifyOutgoing || rpc.VerifyServerHostname, false), rpc.VerifyServerHostname)
+	line("Auto-Encrypt-TLS", "%v", rt.AutoEncrypt.TLS || rt.AutoEncrypt.AllowTLS)
 	line("ACL Enabled", "false")
 	if rt.DevMode {
 		line("Data", "in memory; it is gone when the agent stops")
