@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -65,6 +66,9 @@ func (c *client) request(ctx context.Context, method, path string, query url.Val
 	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
 		return nil, &Problem{Kind: Refused, Text: err.Error(), At: c.now()}
+	}
+	if ip := net.ParseIP(hostOf(c.ep.URL)); path == streamPath && ip != nil && ip.IsLoopback() {
+		req.Header.Set("Accept-Encoding", "identity") // no wire worth saving
 	}
 	resp, err := c.ep.HTTP.Do(req)
 	if err != nil {

@@ -100,6 +100,41 @@ func (l *list[R]) replace(rows []*R, diff func(old, now *R)) {
 	}
 }
 
+// ranking keeps rows in an order that changes with them. Like a list it hands out
+// slices that never change afterwards.
+type ranking[R any] struct {
+	order  func(a, b *R) int // equal only for the same row
+	rows   []*R
+	shared bool
+}
+
+func (r *ranking[R]) view() []*R {
+	r.shared = true
+	return r.rows
+}
+
+// move puts now in its place and takes old out; either may be nil.
+func (r *ranking[R]) move(old, now *R) {
+	if r.shared {
+		r.rows, r.shared = slices.Clone(r.rows), false
+	}
+	if old != nil {
+		if i, ok := slices.BinarySearchFunc(r.rows, old, r.order); ok {
+			r.rows = slices.Delete(r.rows, i, i+1)
+		}
+	}
+	if now != nil {
+		i, _ := slices.BinarySearchFunc(r.rows, now, r.order)
+		r.rows = slices.Insert(r.rows, i, now)
+	}
+}
+
+// replace makes rows, which it copies, all there is.
+func (r *ranking[R]) replace(rows []*R) {
+	r.rows, r.shared = slices.Clone(rows), false
+	slices.SortFunc(r.rows, r.order)
+}
+
 // ring keeps the newest items and hands out slices that never change
 // afterwards: it only ever writes behind what was handed out.
 type ring[T any] struct {

@@ -52,6 +52,7 @@ type model struct {
 	onNode     list[Instance]
 	nodeChecks list[Check]
 	problems   list[Check]
+	worst      ranking[Check] // problems, in the order they are shown
 	levels     map[string]*Level
 	key        Key
 	sessions   list[Session]
@@ -89,6 +90,9 @@ func newModel(now func() time.Time) *model {
 	m.nodes.key = func(r *Node) string { return r.Name }
 	m.onNode.key = func(r *Instance) string { return r.ID }
 	m.nodeChecks.key, m.problems.key = checkKey, checkKey
+	m.worst.order = func(a, b *Check) int {
+		return cmp.Or(cmp.Compare(rank(a.Status), rank(b.Status)), cmp.Compare(b.Index, a.Index), cmp.Compare(a.Node, b.Node), cmp.Compare(a.ID, b.ID))
+	}
 	m.sessions.key = func(r *Session) string { return r.Node + "\x00" + r.ID }
 	m.log.max, m.recent.max = maxLogLines, MaxEvents
 	m.writes.max, m.requests.max, m.elections.max = MaxSamples, MaxSamples, MaxSamples
@@ -529,19 +533,21 @@ func (m *model) setProblems(rows []*Check, stale bool) {
 	first := m.ready(inProblems, stale)
 	m.courses(rows)
 	m.problems.replace(rows, func(old, now *Check) { m.problemChanged(old, now, first) })
+	m.worst.replace(m.problems.rows)
 	m.forgetHistories()
 }
 
 func (m *model) putProblem(r *Check) {
 	m.course(r)
 	m.problemChanged(m.problems.get(checkKey(r)), r, false)
-	m.problems.put(r)
+	m.worst.move(m.problems.put(r), r)
 	m.touch(inProblems)
 }
 
 func (m *model) removeProblem(key string) {
 	if old := m.problems.remove(key); old != nil {
 		m.problemChanged(old, nil, false)
+		m.worst.move(old, nil)
 		m.touch(inProblems)
 	}
 }
@@ -691,15 +697,7 @@ func (m *model) build(last *State) *State {
 		s.Node.Checks = slices.Clone(m.nodeChecks.rows)
 		slices.SortFunc(s.Node.Checks, worseCheck)
 	}
-	s.Problems = Problems{Status: m.status[inProblems]}
-	if last != nil && last.Problems.Version == s.Problems.Version {
-		s.Problems.Rows = last.Problems.Rows
-	} else {
-		s.Problems.Rows = slices.Clone(m.problems.rows)
-		slices.SortFunc(s.Problems.Rows, func(a, b *Check) int {
-			return cmp.Or(cmp.Compare(rank(a.Status), rank(b.Status)), cmp.Compare(b.Index, a.Index), worseCheck(a, b))
-		})
-	}
+	s.Problems = Problems{Status: m.status[inProblems], Rows: m.worst.view()}
 	s.KV = KV{Status: m.status[inKV], Levels: make(map[string]*Level, len(m.levels))}
 	for p, l := range m.levels {
 		s.KV.Levels[p] = l

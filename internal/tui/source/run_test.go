@@ -1,0 +1,217 @@
+package source_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/ctl-sh/ctl/internal/tui/source"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// agent answers requests without a network, so that time can be fake.
+type agent struct {
+	mu    sync.Mutex
+	down  bool
+	tries []time.Time // of /v1/agent/self
+	// answers are bodies by path; others are 404.
+	answers map[string]string
+	// deny makes everything else 403.
+	deny bool
+	// turn rises with every /v1/status/leader, which it answers.
+	turn atomic.Int64
+}
+
+func (a *agent) set(change func(a *agent)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(a)
+}
+
+func (a *agent) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r.URL.Path == "/v1/agent/self" {
+		a.tries = append(a.tries, time.Now())
+	}
+	if a.down {
+		return nil, errors.New("connection refused")
+	}
+	reply := func(code int, body string) (*http.Response, error) {
+		return &http.Response{StatusCode: code, Status: http.StatusText(code), Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	}
+	switch body, ok := a.answers[r.URL.Path]; {
+	case ok:
+		return reply(200, body)
+	case r.URL.Path == "/v1/agent/self":
+		return reply(200, `{"Config":{"NodeName":"n1","Server":true}}`)
+	case r.URL.Path == "/v1/status/leader":
+		return reply(200, `"10.0.0.1:8300"`)
+	case a.deny:
+		return reply(403, `Permission denied: token with AccessorID 'x' lacks permission 'key:read' on "app/"`)
+	default:
+		return reply(404, "Invalid URL path: not a recognized HTTP API endpoint\n")
+	}
+}
+
+// run runs a source in the bubble until the returned stop.
+func run(t *testing.T, agents ...*agent) (s *source.Source, stop func()) {
+	t.Helper()
+	cfg := source.Config{TokenSource: "flag"}
+	for i, a := range agents {
+		name := string(rune('a' + i))
+		cfg.Endpoints = append(cfg.Endpoints, source.Endpoint{Name: name, URL: "http://" + name, HTTP: &http.Client{Transport: a}})
+	}
+	s, err := source.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = s.Run(ctx) })
+	return s, func() { cancel(); wg.Wait() }
+}
+
+func TestRetriesForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &agent{}
+		s, stop := run(t, a)
+		defer stop()
+		time.Sleep(time.Second)
+		if c := s.Current().Connection; c.Link != source.Connected || c.Agent.Node != "n1" || c.Transport != source.LongPoll {
+			t.Fatalf("connection %+v", c)
+		}
+		lost := time.Now()
+		a.set(func(a *agent) { a.down, a.tries = true, nil })
+		time.Sleep(10 * time.Minute)
+		st := s.Current()
+		if c := st.Connection; c.Link != source.Lost || c.Since.Sub(lost) > 2*time.Second || c.Problem == nil || c.Problem.Kind != source.Unreachable || c.Agent.Node != "n1" {
+			t.Errorf("connection %+v", c)
+		}
+		var longest time.Duration
+		a.set(func(a *agent) {
+			for i := range a.tries[1:] {
+				longest = max(longest, a.tries[i+1].Sub(a.tries[i]))
+			}
+			if n := len(a.tries); n < 60 || n > 200 || a.tries[0].Sub(lost) > 3*time.Second {
+				t.Errorf("%d tries in ten minutes, the first after %s", n, a.tries[0].Sub(lost))
+			}
+		})
+		if longest > 10*time.Second || longest < 4*time.Second {
+			t.Errorf("the longest pause is %s", longest)
+		}
+		a.set(func(a *agent) { a.down = false })
+		s.Retry()
+		synctest.Wait()
+		if c := s.Current().Connection; c.Link != source.Connected || c.Attempt != 0 || c.Problem != nil {
+			t.Errorf("after Retry %+v", c)
+		}
+	})
+}
+
+func TestTheOtherAddressIsTriedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := &agent{down: true}, &agent{}
+		s, stop := run(t, a, b)
+		defer stop()
+		synctest.Wait()
+		if c := s.Current().Connection; c.Link != source.Connected || c.Address != "b" || len(c.Others) != 1 || c.Others[0] != "a" {
+			t.Errorf("connection %+v", c)
+		}
+		a.set(func(a *agent) { a.down = false })
+		b.set(func(a *agent) { a.down = true })
+		time.Sleep(4 * time.Second)
+		if c := s.Current().Connection; c.Link != source.Connected || c.Address != "a" {
+			t.Errorf("after the second was lost: %+v", c)
+		}
+	})
+}
+
+// TestSignals says that signals are coalesced and never wait for who draws.
+func TestSignals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &agent{answers: map[string]string{}}
+		s, stop := run(t, a)
+		defer stop()
+		time.Sleep(time.Second)
+		s.Current()
+		for len(s.Changed()) > 0 {
+			<-s.Changed()
+		}
+		time.Sleep(100 * time.Millisecond)
+		// The first change is told at once.
+		s.SetReadOnly("1")
+		if len(s.Changed()) != 1 {
+			t.Fatal("the first change was not told at once")
+		}
+		<-s.Changed()
+		s.SetReadOnly("2")
+		time.Sleep(time.Second)
+		if len(s.Changed()) != 0 {
+			t.Error("a signal came before the last one was answered by Current")
+		}
+		if c := s.Current().Connection; c.ReadOnlyReason != "2" {
+			t.Errorf("state says %q", c.ReadOnlyReason)
+		}
+		began, signals := time.Now(), 0
+		for i := 0; time.Since(began) < time.Second; i++ {
+			s.SetReadOnly(strings.Repeat("x", 1+i%2))
+			time.Sleep(time.Millisecond)
+			select {
+			case <-s.Changed():
+				signals++
+				s.Current()
+			default:
+			}
+		}
+		if signals < 50 || signals > 64 {
+			t.Errorf("%d signals in a second of changes, want one each 16 ms", signals)
+		}
+		before := s.Current()
+		if again := s.Current(); again != before {
+			t.Error("nothing changed, and Current made a new state")
+		}
+	})
+}
+
+func TestSectionsFailAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &agent{deny: true, answers: map[string]string{"/v1/agent/members": `[{"Name":"n1","Status":1,"Tags":{"role":"consul"}}]`}}
+		s, stop := run(t, a)
+		defer stop()
+		s.Interest(source.Interest{Sections: source.SectionSessions, Key: "app/x", Prefixes: []string{"app/"}})
+		if st := s.Current(); st.Key.Phase != source.Loading || st.KV.Levels["app/"].Phase != source.Loading || st.Services.Phase != source.Idle {
+			t.Errorf("before any answer: key %v, level %v, services %v", st.Key.Phase, st.KV.Levels["app/"].Phase, st.Services.Phase)
+		}
+		time.Sleep(3 * time.Second)
+		st := s.Current()
+		if p := st.Key.Problem; st.Key.Phase != source.Failed || p == nil || p.Kind != source.Denied || p.Rule != `key:read on "app/"` || p.Token != "flag" {
+			t.Errorf("key %+v, problem %+v", st.Key.Status, p)
+		}
+		if l := st.KV.Levels["app/"]; l.Phase != source.Failed || l.Problem.Kind != source.Denied {
+			t.Errorf("level %+v", l)
+		}
+		if st.Members.Phase != source.Ready || st.Members.Alive != 1 || st.Connection.Link != source.Connected {
+			t.Errorf("members %+v, connection %+v", st.Members, st.Connection)
+		}
+		a.set(func(a *agent) { a.deny = false })
+		time.Sleep(3 * time.Second)
+		if st := s.Current(); st.Sessions.Phase != source.Unsupported {
+			t.Errorf("sessions of an agent without them: %v", st.Sessions.Phase)
+		}
+		s.Interest(source.Interest{})
+		if st := s.Current(); st.Key.Phase != source.Idle || len(st.KV.Levels) != 0 {
+			t.Errorf("nobody looks: key %v, %d levels", st.Key.Phase, len(st.KV.Levels))
+		}
+	})
+}
