@@ -28,8 +28,8 @@ import (
 // clientRole is the backend of an agent that is no server.
 type clientRole struct {
 	*remote.Client
-	agent         *Agent
 	lan           *gossip.Pool
+	stream        changesapi.API
 	maxValueBytes int64
 	limit         *rate.Limiter // of requests to servers
 	exceeded      *telemetry.Counter
@@ -37,13 +37,23 @@ type clientRole struct {
 
 func (a *Agent) newClient(rt *config.Runtime) backend {
 	log := a.log.With(logging.KeyComponent, "agent.client")
-	return &clientRole{
+	r := &clientRole{
 		Client: remote.New(rt.Datacenter, a.lan, a.pool, log, server.Forward),
-		agent:  a,
 		lan:    a.lan, maxValueBytes: int64(rt.Limits.KVMaxValueSize),
 		limit:    rate.NewLimiter(requestRate(rt)),
 		exceeded: a.metrics.Counter("client.rpc.exceeded"),
 	}
+	r.stream.NodeName, r.stream.Authz, r.stream.Local = rt.NodeName, authz.Open{}, streamView{a}
+	r.stream.Upstream = func(ctx context.Context, req *changesapi.Request, receive func([]byte) error) error {
+		if !r.limit.Allow() {
+			r.exceeded.Inc()
+			return errRate
+		}
+		return r.Stream(ctx, func(ctx context.Context, addr string) error {
+			return rpc.Open(ctx, a.pool, addr, changesapi.Stream, req, func(c *changesapi.Chunk) error { return receive(c.Lines) })
+		})
+	}
+	return r
 }
 
 // requestRate returns how many requests to servers are allowed, a second and at
@@ -94,17 +104,5 @@ func (r *clientRole) gauges() {}
 
 // routes implements backend.
 func (r *clientRole) routes() []httpapi.Route {
-	stream := &changesapi.API{
-		NodeName: r.agent.rt.Load().NodeName, Authz: authz.Open{}, Local: streamView{r.agent},
-		Upstream: func(ctx context.Context, req *changesapi.Request, receive func([]byte) error) error {
-			if !r.limit.Allow() {
-				r.exceeded.Inc()
-				return errRate
-			}
-			return r.Stream(ctx, func(ctx context.Context, addr string) error {
-				return rpc.Open(ctx, r.agent.pool, addr, changesapi.Stream, req, func(c *changesapi.Chunk) error { return receive(c.Lines) })
-			})
-		},
-	}
-	return append(stream.Routes(), nounRoutes(&kvapi.API{MaxValueBytes: r.maxValueBytes}, &caapi.API{}, &catalogapi.API{Authz: authz.Open{}}, &statusapi.API{}, &operatorapi.API{})...)
+	return append(r.stream.Routes(), nounRoutes(&kvapi.API{MaxValueBytes: r.maxValueBytes}, &caapi.API{}, &catalogapi.API{Authz: authz.Open{}}, &statusapi.API{}, &operatorapi.API{})...)
 }
