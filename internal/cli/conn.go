@@ -25,6 +25,7 @@ import (
 type Conn struct {
 	f     *Factory
 	flags *pflag.FlagSet
+	quiet bool // no token command is run
 
 	// The rest is set by Client.
 
@@ -66,7 +67,11 @@ func (f *Factory) connect(cmd *cobra.Command, server bool) *Conn {
 	flags.Lookup(contextFlag).Annotations = map[string][]string{groupKey: {groupHTTP}}
 	// Names are fixed; this fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc(contextFlag, f.CompleteContexts(-1))
-	return &Conn{f: f, flags: flags}
+	c := &Conn{f: f, flags: flags}
+	if server {
+		c.CompleteFlag(cmd, "datacenter", LiveDatacenters)
+	}
+	return c
 }
 
 // Client returns the HTTP client. It does not connect yet; it fails where a
@@ -276,6 +281,9 @@ func (c *Conn) token() (string, error) {
 		}
 		return strings.TrimSpace(string(data)), nil
 	case "token-command":
+		if c.quiet {
+			return "", nil
+		}
 		token, err := c.f.runTokenCommand(text)
 		if err != nil {
 			return "", fmt.Errorf("token command from %s: %w", c.tokenSource, err)

@@ -89,6 +89,8 @@ ctl catalog nodes -format json`,
 	o.out = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
 	o.watch = f.Watch(cmd, o.out, o.conn)
+	o.conn.CompleteFlag(cmd, "service", cli.LiveServices)
+	o.conn.CompleteFlag(cmd, "near", cli.LiveNodes)
 	return cmd
 }
 

@@ -35,6 +35,7 @@ ctl kv delete -cas -modify-index=123 config/limit`,
 	flags.BoolVar(&o.recurse, "recurse", false, "delete all keys that begin with the prefix")
 	o.conn = f.ConnectServer(cmd)
 	o.change = f.Change(cmd, o.conn)
+	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 1)
 	return cmd
 }
 

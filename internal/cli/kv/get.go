@@ -50,6 +50,7 @@ ctl kv get -watch -once -timeout 10m config/limit`,
 	o.out = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
 	o.watch = f.Watch(cmd, o.out, o.conn)
+	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 1)
 	return cmd
 }
 

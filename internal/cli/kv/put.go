@@ -48,6 +48,7 @@ ctl kv put -cas -modify-index=0 config/once "only if it is not there"`,
 	flags.BoolVar(&o.release, "release", false, "write and unlock the key, if the session holds it")
 	o.conn = f.ConnectServer(cmd)
 	o.change = f.Change(cmd, o.conn)
+	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 1)
 	argv.FreeTail(cmd)
 	return cmd
 }

@@ -52,6 +52,7 @@ ctl kv export config/ > config.json`,
 	}
 	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
+	cmd.ValidArgsFunction = conn.Complete(cli.LiveKeys, 1)
 	return cmd
 }
 

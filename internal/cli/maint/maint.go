@@ -47,6 +47,7 @@ ctl maint -disable -service web1`,
 	flags.StringVar(&o.service, "service", "", "`ID` of a service of this agent; without it, the whole node")
 	o.conn = f.Connect(cmd)
 	o.change = f.Change(cmd, o.conn)
+	o.conn.CompleteFlag(cmd, "service", cli.LiveInstances)
 	return cmd
 }
 

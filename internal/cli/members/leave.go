@@ -76,5 +76,6 @@ ctl force-leave server03 -prune`,
 	cmd.Flags().BoolVar(&opts.WAN, "wan", false, "only in the WAN pool; NODE is then name.datacenter")
 	conn = f.Connect(cmd)
 	change = f.Change(cmd, conn)
+	cmd.ValidArgsFunction = conn.Complete(cli.LiveMembers, 1)
 	return cmd
 }

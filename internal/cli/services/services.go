@@ -143,6 +143,7 @@ ctl services deregister web.json`,
 	cmd.Flags().StringVar(&node, "node", "", "`NODE` the service is on, instead of the agent's own")
 	conn = f.Connect(cmd)
 	change = f.Change(cmd, conn)
+	conn.CompleteFlag(cmd, "id", cli.LiveInstances)
 	return cmd
 }
 
