@@ -27,7 +27,12 @@ type agents struct {
 // waits until each acknowledges a write.
 func startAgents(ctx context.Context, binary, dir string, servers, clients int, extra map[string]any) (*agents, error) {
 	var alloc agentproc.Allocator
-	addresses := alloc.Loopback(servers + clients)
+	return startAgentsAt(ctx, binary, dir, alloc.Loopback(servers+clients), servers, extra)
+}
+
+// startAgentsAt is startAgents at addresses of the caller's choice, the servers'
+// first.
+func startAgentsAt(ctx context.Context, binary, dir string, addresses []string, servers int, extra map[string]any) (*agents, error) {
 	a := &agents{servers: servers, http: &http.Client{}}
 	for i, address := range addresses {
 		spec := agentproc.Spec{

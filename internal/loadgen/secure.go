@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/e2e/agentproc"
 	"github.com/ctl-sh/ctl/internal/tlsconf/issue"
 )
 
@@ -32,13 +33,14 @@ func secure(ctx context.Context, c Config) ([]Measurement, error) {
 		return nil, err
 	}
 	limits := map[string]any{"http_max_conns_per_client": 1000}
-	plain, err := startAgents(ctx, c.Binary, filepath.Join(dir, "plain"), 3, 1, map[string]any{"limits": limits})
+	var alloc agentproc.Allocator // one for both, so that they do not meet
+	plain, err := startAgentsAt(ctx, c.Binary, filepath.Join(dir, "plain"), alloc.Loopback(4), 3, map[string]any{"limits": limits})
 	if err != nil {
 		return nil, err
 	}
 	defer plain.close()
 	settings["limits"] = limits
-	tlsAgents, err := startAgents(ctx, c.Binary, filepath.Join(dir, "tls"), 3, 1, settings)
+	tlsAgents, err := startAgentsAt(ctx, c.Binary, filepath.Join(dir, "tls"), alloc.Loopback(4), 3, settings)
 	if err != nil {
 		return nil, err
 	}
