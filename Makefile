@@ -19,7 +19,7 @@ GORELEASER    := github.com/goreleaser/goreleaser/v2@v2.16.0
 # two cores cannot hold two clusters and a compiler at once.
 PROCESS_PKGS := ./internal/e2e/... ./internal/compat/... ./internal/chaos/... ./internal/loadgen/... ./internal/watchbench/...
 # Packages whose tests also run under the race detector in `make test`.
-RACE_PKGS    := ./internal/changes/... ./internal/tui/source/... \
+RACE_PKGS    := ./internal/changes/... ./internal/tui/... \
                 ./internal/signal/... ./internal/lifecycle/... ./internal/logging/... ./internal/store/... \
                 ./internal/query/... ./internal/fsm/... ./internal/consensus/... ./internal/rpc/... ./internal/httpapi/... ./internal/ca/... ./internal/leafcert/... \
                 ./internal/tlsconf/... ./internal/view/... ./internal/catalog/...

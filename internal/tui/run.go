@@ -67,7 +67,9 @@ func Run(ctx context.Context, c Config, t Terminal) error {
 			if by == nil {
 				by = s
 				late = time.After(lastWords)
-				stop()
+				// It waits for the loop, which may hang in a write, and ends
+				// with the program's context at the latest.
+				go p.Quit()
 			}
 		case <-late:
 			// The loop hangs in a write and ends with the process.
