@@ -140,6 +140,7 @@ func (c *commandLine) prepare(t *testing.T, example string) {
 	}
 	c.put(t, "/v1/kv/config/limit", "10")
 	c.put(t, "/v1/agent/service/register", `{"Name": "web", "Port": 8080}`)
+	c.put(t, "/v1/catalog/register", `{"Node": "n2", "Address": "10.0.0.9", "Service": {"Service": "web"}}`)
 	c.put(t, "/v1/agent/service/register", `{"ID": "web1", "Name": "web", "Port": 8081}`)
 	for _, before := range []struct{ names, line string }{
 		{"set-config", "ctl connect ca get-config > ca.json"},
