@@ -158,6 +158,7 @@ func (c call) wire() *WireRequest {
 		RemoteAddr: c.req.RemoteAddr,
 		Token:      c.req.Options.Token,
 		Hops:       c.hops + 1,
+		Agent:      c.req.Agent,
 		Pretty:     c.req.pretty,
 	}
 }
@@ -212,8 +213,11 @@ func (m *Mux) serveWire(ctx context.Context, w *WireRequest, hops uint8) (*bound
 	}
 	req := &Request{
 		Method: w.Method, Path: decoded, Query: q, Header: parseLines(w.Header), Body: w.Body, RemoteAddr: w.RemoteAddr,
-		wildcard: found.endpoint.name, value: found.value,
+		Agent: w.Agent, wildcard: found.endpoint.name, value: found.value,
 		newline: q.Has("pretty"), pretty: w.Pretty,
+	}
+	if hops == 0 { // this agent's own request
+		req.Agent = m.cfg.NodeName
 	}
 	if req.Options, err = m.rules.parseOptions(q, req.Header, w.Method == http.MethodGet, route.Discovery); err != nil {
 		return route, failedAnswer(err)

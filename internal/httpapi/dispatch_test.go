@@ -118,11 +118,11 @@ func TestHandlerThatLostTheLeadIsTriedElsewhere(t *testing.T) {
 func TestHopsAreBounded(t *testing.T) {
 	d := &script{answers: []func(context.Context) (*WireResponse, error){wireAnswers(200, 0, "true")}}
 	m := newMux(t, Config{Routes: sampleRoutes(), Dispatcher: d, Hold: time.Minute})
-	resp := m.ServeWire(t.Context(), &WireRequest{Method: "PUT", Path: "/v1/kv/a", Hops: 1, Token: "secret", Pretty: true, RemoteAddr: "10.0.0.9:1"})
+	resp := m.ServeWire(t.Context(), &WireRequest{Method: "PUT", Path: "/v1/kv/a", Hops: 1, Token: "secret", Pretty: true, RemoteAddr: "10.0.0.9:1", Agent: "asked"})
 	if resp.Status != 200 || len(d.got) != 1 {
 		t.Fatalf("server to leader: %+v, %d forwards", resp, len(d.got))
 	}
-	if got := d.got[0]; got.Hops != 2 || got.Token != "secret" || !got.Pretty || got.RemoteAddr != "10.0.0.9:1" || got.Path != "/v1/kv/a" {
+	if got := d.got[0]; got.Hops != 2 || got.Token != "secret" || !got.Pretty || got.RemoteAddr != "10.0.0.9:1" || got.Agent != "asked" || got.Path != "/v1/kv/a" {
 		t.Errorf("handed on %+v", got)
 	}
 	resp = m.ServeWire(t.Context(), d.got[0])
@@ -131,6 +131,20 @@ func TestHopsAreBounded(t *testing.T) {
 	}
 	if resp := m.ServeWire(t.Context(), &WireRequest{Method: "PUT", Path: "/v1/kv/a"}); resp.Status != 200 || d.got[1].Hops != 2 {
 		t.Errorf("a request without hops did not count as handed on: %+v", d.got[1])
+	}
+}
+
+func TestRequestsSayWhichAgentWasAsked(t *testing.T) {
+	d := &script{answers: []func(context.Context) (*WireResponse, error){wireAnswers(200, 0, "true")}}
+	m := newMux(t, Config{Routes: sampleRoutes(), Dispatcher: d, NodeName: "here"})
+	ask(m, "PUT", "/v1/kv/a", "")
+	m.Do(t.Context(), &WireRequest{Method: "PUT", Path: "/v1/kv/a"})
+	m.ServeWire(t.Context(), &WireRequest{Method: "PUT", Path: "/v1/kv/a", Agent: "asked"})
+	m.ServeWire(t.Context(), &WireRequest{Method: "PUT", Path: "/v1/kv/a"})
+	for i, want := range []string{"here", "here", "asked", ""} {
+		if got := d.got[i].Agent; got != want {
+			t.Errorf("request %d was handed on for %q, want %q", i, got, want)
+		}
 	}
 }
 

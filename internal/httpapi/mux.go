@@ -50,6 +50,9 @@ type Config struct {
 	Dispatcher Dispatcher
 	Logger     *slog.Logger
 	Metrics    Metrics
+	// NodeName is this agent's, for handlers that answer as seen from the
+	// agent that was asked.
+	NodeName string
 
 	// DefaultACLPolicy is sent with every answer; "" is "allow".
 	DefaultACLPolicy string
@@ -348,7 +351,7 @@ func (m *Mux) parse(r *http.Request, route *boundRoute, found match) (*Request, 
 	}
 	req := &Request{
 		Method: r.Method, Path: r.URL.Path, Query: q, Header: r.Header, RemoteAddr: r.RemoteAddr,
-		wildcard: found.endpoint.name, value: found.value,
+		Agent: m.cfg.NodeName, wildcard: found.endpoint.name, value: found.value,
 		newline: q.Has("pretty"),
 	}
 	req.pretty = m.cfg.Pretty || req.newline

@@ -29,6 +29,9 @@ type Request struct {
 	// RemoteAddr is the client's address, host:port, or "@" or a path for a
 	// unix socket. Forwarding keeps it.
 	RemoteAddr string
+	// Agent is the node name of the agent that was asked. Forwarding keeps
+	// it. It is empty where an older agent handed the request on.
+	Agent string
 
 	pretty   bool // indent JSON
 	newline  bool // and end it with a newline

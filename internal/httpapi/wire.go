@@ -24,6 +24,8 @@ type WireRequest struct {
 	Token string `msg:"t,omitempty"`
 	// Hops counts the agents that handed the request on.
 	Hops uint8 `msg:"n"`
+	// Agent is the node name of the agent that was asked.
+	Agent string `msg:"g,omitempty"`
 	// Pretty asks for indented JSON, as ?pretty or the asked agent does.
 	Pretty bool `msg:"i,omitempty"`
 }

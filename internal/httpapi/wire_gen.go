@@ -10,8 +10,8 @@ import (
 func (z *WireRequest) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// check for omitted fields
-	zb0001Len := uint32(9)
-	var zb0001Mask uint16 /* 9 bits */
+	zb0001Len := uint32(10)
+	var zb0001Mask uint16 /* 10 bits */
 	_ = zb0001Mask
 	if z.RawQuery == "" {
 		zb0001Len--
@@ -33,9 +33,13 @@ func (z *WireRequest) MarshalMsg(b []byte) (o []byte, err error) {
 		zb0001Len--
 		zb0001Mask |= 0x40
 	}
-	if z.Pretty == false {
+	if z.Agent == "" {
 		zb0001Len--
 		zb0001Mask |= 0x100
+	}
+	if z.Pretty == false {
+		zb0001Len--
+		zb0001Mask |= 0x200
 	}
 	// variable map header, size zb0001Len
 	o = append(o, 0x80|uint8(zb0001Len))
@@ -77,6 +81,11 @@ func (z *WireRequest) MarshalMsg(b []byte) (o []byte, err error) {
 		o = append(o, 0xa1, 0x6e)
 		o = msgp.AppendUint8(o, z.Hops)
 		if (zb0001Mask & 0x100) == 0 { // if not omitted
+			// string "g"
+			o = append(o, 0xa1, 0x67)
+			o = msgp.AppendString(o, z.Agent)
+		}
+		if (zb0001Mask & 0x200) == 0 { // if not omitted
 			// string "i"
 			o = append(o, 0xa1, 0x69)
 			o = msgp.AppendBool(o, z.Pretty)
@@ -151,6 +160,12 @@ func (z *WireRequest) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Hops")
 				return
 			}
+		case "g":
+			z.Agent, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Agent")
+				return
+			}
 		case "i":
 			z.Pretty, bts, err = msgp.ReadBoolBytes(bts)
 			if err != nil {
@@ -171,7 +186,7 @@ func (z *WireRequest) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *WireRequest) Msgsize() (s int) {
-	s = 1 + 2 + msgp.StringPrefixSize + len(z.Method) + 2 + msgp.StringPrefixSize + len(z.Path) + 2 + msgp.StringPrefixSize + len(z.RawQuery) + 2 + msgp.StringPrefixSize + len(z.Header) + 2 + msgp.BytesPrefixSize + len(z.Body) + 2 + msgp.StringPrefixSize + len(z.RemoteAddr) + 2 + msgp.StringPrefixSize + len(z.Token) + 2 + msgp.Uint8Size + 2 + msgp.BoolSize
+	s = 1 + 2 + msgp.StringPrefixSize + len(z.Method) + 2 + msgp.StringPrefixSize + len(z.Path) + 2 + msgp.StringPrefixSize + len(z.RawQuery) + 2 + msgp.StringPrefixSize + len(z.Header) + 2 + msgp.BytesPrefixSize + len(z.Body) + 2 + msgp.StringPrefixSize + len(z.RemoteAddr) + 2 + msgp.StringPrefixSize + len(z.Token) + 2 + msgp.Uint8Size + 2 + msgp.StringPrefixSize + len(z.Agent) + 2 + msgp.BoolSize
 	return
 }
 
