@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/gossip"
@@ -371,4 +374,74 @@ func TestRealSockets(t *testing.T) {
 func port(m gossip.Member) string {
 	b, _ := json.Marshal(m.Port) // a number cannot fail
 	return string(b)
+}
+
+func TestMemberKeys(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		var pools []*agent
+		for n := 1; n <= 3; n++ {
+			c := l.config(n)
+			c.EncryptKey = redKey
+			pools = append(pools, l.start(c))
+		}
+		a, b, c := pools[0], pools[1], pools[2]
+		b.join(a)
+		c.join(a)
+		await(t, 5*time.Second, "node-1=alive node-2=alive node-3=alive", a, b, c)
+		if _, err := a.InstallKey(blueKey, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.UseKey(blueKey, 0); err != nil {
+			t.Fatal(err)
+		}
+		both := func(n int, problem string) gossip.MemberKeys {
+			k := gossip.MemberKeys{Name: fmt.Sprint("node-", n), Problem: problem}
+			if problem == "" {
+				k.Keys, k.Primary = []string{blueKey, redKey}, blueKey
+			}
+			return k
+		}
+		expect := func(when string, want ...gossip.MemberKeys) {
+			t.Helper()
+			got, err := b.MemberKeys(t.Context(), 0)
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(gossip.MemberKeys{}, "Status")); err != nil || diff != "" {
+				t.Errorf("%s: %v\n%s", when, err, diff)
+			}
+		}
+		expect("all alive", both(1, ""), both(2, ""), both(3, ""))
+		l.net.Cut("127.0.0.3", "127.0.0.2")
+		expect("one is heard through others only", both(1, ""), both(2, ""), both(3, "it did not answer"))
+		c.kill()
+		await(t, 30*time.Second, "node-1=alive node-2=alive node-3=failed", a, b)
+		expect("one is dead", both(1, ""), both(2, ""), both(3, "it is failed"))
+		if err := a.ForceLeave(t.Context(), "node-3", false); err != nil {
+			t.Fatal(err)
+		}
+		await(t, 30*time.Second, "node-1=alive node-2=alive node-3=left", a, b)
+		expect("one left", both(1, ""), both(2, ""))
+
+		gone, cancel := context.WithCancelCause(t.Context())
+		stopped := errors.New("the caller went away")
+		cancel(stopped)
+		if _, err := b.MemberKeys(gone, 0); !errors.Is(err, stopped) && err != nil {
+			t.Errorf("a caller that went away got %v", err)
+		}
+		if _, err := l.start(l.config(4)).MemberKeys(t.Context(), 0); errText(err) != "Keyring is empty (encryption not enabled)" {
+			t.Errorf("without encryption: %v", err)
+		}
+	})
+}
+
+func TestCheckKey(t *testing.T) {
+	for _, c := range []struct{ key, want string }{
+		{redKey, ""},
+		{"YWJj", "Invalid key: key size must be 16, 24 or 32 bytes"},
+		{"", "Invalid key: key size must be 16, 24 or 32 bytes"},
+		{"not base64!", "the gossip key is not base64 (make one with `ctl keygen`)"},
+	} {
+		got, err := gossip.CheckKey(c.key)
+		if errText(err) != c.want || c.want == "" && got != c.key || err != nil && !failure.Is(err, failure.Invalid) {
+			t.Errorf("%q: %q, %v", c.key, got, err)
+		}
+	}
 }

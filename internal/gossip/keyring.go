@@ -121,6 +121,16 @@ func newKeyring(keys []string) (*memberlist.Keyring, error) {
 	return memberlist.NewKeyring(raw, raw[0])
 }
 
+// CheckKey returns a gossip key in the form in which keyrings list it, or why it
+// is none: not base64, or not 16, 24 or 32 bytes.
+func CheckKey(key string) (string, error) {
+	raw, err := decodeKey(key)
+	if err != nil {
+		return "", failure.Wrap(failure.Invalid, err)
+	}
+	return base64.StdEncoding.EncodeToString(raw), nil
+}
+
 // KeyReport is the answer of a pool's members to a keyring request. Keys and
 // PrimaryKeys count the members that have a key (base64).
 type KeyReport struct {

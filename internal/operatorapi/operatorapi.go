@@ -1,13 +1,17 @@
 // Package operatorapi is the edge for who runs the cluster: the Raft
-// configuration, the leader, the settings of autopilot and the health of the
-// servers, under /v1/operator/.
+// configuration, the leader, the settings of autopilot, the health of the
+// servers and the keys of gossip, under /v1/operator/.
 //
 // It shapes requests and answers and asks authz; consensus changes the servers,
 // package autopilot holds the settings, and the supervision that judges health
 // is in the server's assembly. Names of servers are not in Raft: they come from
 // gossip, and may be missing there.
 //
-// Not here yet: the gossip keyring and usage.
+// Keys are changed by all members of the LAN and the WAN pool. A key that somebody
+// still needs is not removed, and one that somebody lacks is not used: the error
+// names who.
+//
+// Not here yet: usage.
 //
 // Source: the public documentation of the operator HTTP API.
 package operatorapi
@@ -15,6 +19,7 @@ package operatorapi
 import (
 	"context"
 	"net/http"
+	"sync"
 
 	"github.com/ctl-sh/ctl/internal/authz"
 	"github.com/ctl-sh/ctl/internal/codec"
@@ -50,7 +55,8 @@ type Applier interface {
 }
 
 // API is the edge. On an agent that is no server only Routes is called, and its
-// handlers never run: the fields may then be nil.
+// handlers never run: the fields may then be nil. It must not be copied once it
+// serves.
 type API struct {
 	Raft    Raft
 	Reader  Reader
@@ -64,12 +70,18 @@ type API struct {
 	// Health returns what the leader last saw of the servers. It fails on a
 	// server that does not lead.
 	Health func(ctx context.Context) (Health, error)
+	// LANKeys and WANKeys are the pools whose keys are managed, WANKeys nil
+	// where that pool is off. Datacenter is the servers' own.
+	LANKeys, WANKeys KeyPool
+	Datacenter       string
+
+	keys sync.Mutex // one change of keys at a time
 }
 
 // Routes returns the routes.
 func (a *API) Routes() []httpapi.Route {
 	const configuration = "/v1/operator/autopilot/configuration"
-	return []httpapi.Route{
+	return append(a.keyringRoutes(), []httpapi.Route{
 		{Method: http.MethodGet, Pattern: "/v1/operator/raft/configuration", Where: httpapi.Server, Handle: a.configuration},
 		{Method: http.MethodPost, Pattern: "/v1/operator/raft/transfer-leader", Where: httpapi.Leader, Handle: a.transferLeader},
 		{Method: http.MethodDelete, Pattern: "/v1/operator/raft/peer", Where: httpapi.Leader, Handle: a.removePeer},
@@ -77,7 +89,7 @@ func (a *API) Routes() []httpapi.Route {
 		{Method: http.MethodPut, Pattern: configuration, Where: httpapi.Leader, Handle: a.changeSettings},
 		{Method: http.MethodGet, Pattern: "/v1/operator/autopilot/health", Where: httpapi.Leader, Handle: a.health},
 		{Method: http.MethodGet, Pattern: "/v1/operator/autopilot/state", Where: httpapi.Leader, Handle: a.state},
-	}
+	}...)
 }
 
 // require fails unless the request's token may access the operator's things.

@@ -94,6 +94,7 @@ func newFixture(t *testing.T) *fixture {
 	f.raft.leadership.Set(consensus.Leadership{LeaderID: "id-1", IsLeader: true})
 	f.api = &operatorapi.API{
 		Raft:    f.raft,
+		LANKeys: &keys{},
 		Reader:  query.New(query.Config{DB: f.state.db, Freshness: f.state}),
 		Applier: f.state,
 		Authz:   authz.Open{},
@@ -270,7 +271,7 @@ type readOnly struct{}
 
 func (readOnly) Resolve(context.Context, string) (authz.Authorizer, error) { return readOnly{}, nil }
 func (readOnly) Allow(r authz.Resource, _ string, a authz.Access) bool {
-	return r == authz.Operator && a == authz.Read
+	return (r == authz.Operator || r == authz.Keyring) && a == authz.Read
 }
 func (readOnly) AllowPrefix(authz.Resource, string, authz.Access) bool { return false }
 
