@@ -238,7 +238,8 @@ func (a *Agent) serve(rt *config.Runtime, listeners, secure []net.Listener) (err
 	}
 	a.mux, err = httpapi.NewMux(httpapi.Config{
 		Routes: slices.Concat(a.routes(), a.services.api(rt, a.cfg.Logs).Routes(), a.back.routes()), Dispatcher: a.back, Logger: a.log.With(logging.KeyComponent, "agent.http"),
-		Metrics: routeMetrics{a.metrics}, ResponseHeaders: rt.Config.HTTP.ResponseHeaders, Pretty: rt.DevMode,
+		NodeName: rt.NodeName,
+		Metrics:  routeMetrics{a.metrics}, ResponseHeaders: rt.Config.HTTP.ResponseHeaders, Pretty: rt.DevMode,
 		BlockEndpoints: rt.Config.HTTP.BlockEndpoints, AllowWriteFrom: allow,
 		AllowUnprintable: rt.DisableHTTPUnprintableCharFilter,
 		Memory:           a.views, NoCache: !rt.Config.HTTP.UseCache,
@@ -313,6 +314,9 @@ func (a *Agent) parts() []lifecycle.Part {
 	parts = append(parts, a.automatic()...)
 	parts = append(parts, a.services.parts()...)
 	parts = append(parts, lifecycle.Part{Name: "watches", Run: a.watches.Run})
+	if !rt.DisableCoordinates {
+		parts = append(parts, a.coordinatesPart(rt))
+	}
 	if a.dns != nil {
 		parts = append(parts, lifecycle.Part{Name: "DNS", Run: a.dns.Run})
 	}

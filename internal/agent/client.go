@@ -11,6 +11,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/catalog/catalogapi"
 	"github.com/ctl-sh/ctl/internal/changes/changesapi"
 	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/ctl-sh/ctl/internal/coordinate/coordinateapi"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/httpapi"
@@ -31,6 +32,7 @@ type clientRole struct {
 	lan           *gossip.Pool
 	stream        changesapi.API
 	maxValueBytes int64
+	noCoordinates bool
 	limit         *rate.Limiter // of requests to servers
 	exceeded      *telemetry.Counter
 }
@@ -39,7 +41,7 @@ func (a *Agent) newClient(rt *config.Runtime) backend {
 	log := a.log.With(logging.KeyComponent, "agent.client")
 	r := &clientRole{
 		Client: remote.New(rt.Datacenter, a.lan, a.pool, log, server.Forward),
-		lan:    a.lan, maxValueBytes: int64(rt.Limits.KVMaxValueSize),
+		lan:    a.lan, maxValueBytes: int64(rt.Limits.KVMaxValueSize), noCoordinates: rt.DisableCoordinates,
 		limit:    rate.NewLimiter(requestRate(rt)),
 		exceeded: a.metrics.Counter("client.rpc.exceeded"),
 	}
@@ -104,5 +106,6 @@ func (r *clientRole) gauges() {}
 
 // routes implements backend.
 func (r *clientRole) routes() []httpapi.Route {
-	return append(r.stream.Routes(), nounRoutes(&kvapi.API{MaxValueBytes: r.maxValueBytes}, &caapi.API{}, &catalogapi.API{Authz: authz.Open{}}, &statusapi.API{}, &operatorapi.API{})...)
+	return append(r.stream.Routes(), nounRoutes(&kvapi.API{MaxValueBytes: r.maxValueBytes}, &caapi.API{}, &coordinateapi.API{Disabled: r.noCoordinates},
+		&catalogapi.API{Authz: authz.Open{}}, &statusapi.API{}, &operatorapi.API{})...)
 }

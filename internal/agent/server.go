@@ -11,6 +11,8 @@ import (
 	"github.com/ctl-sh/ctl/internal/changes"
 	"github.com/ctl-sh/ctl/internal/changes/changesapi"
 	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/ctl-sh/ctl/internal/coordinate/coordinateapi"
+	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/httpapi"
 	"github.com/ctl-sh/ctl/internal/kv/kvapi"
 	"github.com/ctl-sh/ctl/internal/leader"
@@ -27,14 +29,16 @@ import (
 type serverRole struct {
 	httpapi.Dispatcher
 	*server.Server
-	agent    *Agent
-	port     *rpc.Mux
-	kv       *kvapi.API
-	ca       *caapi.API
-	hub      *changes.Hub
-	stream   *changesapi.API
-	catalog  *catalogapi.API
-	measured *serverGauges
+	agent       *Agent
+	port        *rpc.Mux
+	kv          *kvapi.API
+	ca          *caapi.API
+	coordinates *coordinateapi.API
+	wide        wide
+	hub         *changes.Hub
+	stream      *changesapi.API
+	catalog     *catalogapi.API
+	measured    *serverGauges
 }
 
 // newServer puts the server role together on the cluster port ln.
@@ -52,12 +56,14 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 	calls.MaxRequestBytes, calls.Logger = maxRequestBytes(rt), log
 	calls.Metrics = rpc.ServerMetrics{Requests: a.metrics.Counter("rpc.request"), Errors: a.metrics.Counter("rpc.request_error")}
 	r := &serverRole{agent: a, port: port, measured: newServerGauges(a.metrics, rt.Datacenter), kv: &kvapi.API{Authz: authz.Open{}, MaxValueBytes: int64(rt.Limits.KVMaxValueSize)}}
+	r.wide = wide{datacenter: rt.Datacenter, pool: a.wan}
+	r.coordinates = &coordinateapi.API{Authz: authz.Open{}, Datacenters: r.wide.datacenters, Disabled: rt.DisableCoordinates, Logger: log}
 	r.ca = &caapi.API{
 		Authz: authz.Open{}, Datacenter: rt.Datacenter, Disabled: !rt.Connect.Enabled, Initial: authoritySettings(rt),
 		Logger: a.log.With(logging.KeyComponent, "agent.ca"),
 	}
 	r.catalog = &catalogapi.API{
-		Authz: authz.Open{}, Datacenter: rt.Datacenter, Datacenters: func() []string { return []string{rt.Datacenter} },
+		Authz: authz.Open{}, Datacenter: rt.Datacenter, Datacenters: r.wide.names,
 		Hint: a.hintRemoved,
 	}
 	var sign func(context.Context, *httpapi.WireRequest) (*httpapi.WireResponse, error)
@@ -80,7 +86,7 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 			}),
 		},
 		Duties: func(s *server.Server) []leader.Duty {
-			return []leader.Duty{r.kv.Reaper(s.DB(), s.Applied), r.ca.Duty(), r.catalog.Forgetter(s.DB())}
+			return []leader.Duty{r.kv.Reaper(s.DB(), s.Applied), r.ca.Duty(), r.catalog.Forgetter(s.DB()), r.coordinates.Writer(s.DB())}
 		},
 		ObserveApply: applySamples(a.metrics), ObserveBarrier: a.metrics.Sample("rpc.consistentRead").Since,
 		ObserveReconcile: a.metrics.Sample("leader.reconcile").Since,
@@ -92,6 +98,7 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 	r.hub = changes.New(changes.Config{DB: r.DB(), Logger: log})
 	r.stream = &changesapi.API{NodeName: rt.NodeName, Authz: authz.Open{}, Local: streamView{a}, Hub: r.hub, Raft: r.Raft()}
 	r.kv.Reader, r.kv.Applier = r.Reader(), r.Server
+	r.coordinates.Reader, r.coordinates.Applier = r.Reader(), r.Server
 	r.catalog.Reader, r.catalog.Applier = r.Reader(), r.Server
 	r.ca.Reader, r.ca.Applier, r.ca.State = r.Reader(), r.Server, r.DB()
 	r.Dispatcher = r.Server.Dispatcher()
@@ -121,18 +128,27 @@ func (r *serverRole) reload(rt *config.Runtime) error {
 
 // routes implements backend.
 func (r *serverRole) routes() []httpapi.Route {
-	return append(r.stream.Routes(), nounRoutes(r.kv, r.ca, r.catalog,
+	return append(r.stream.Routes(), nounRoutes(r.kv, r.ca, r.coordinates, r.catalog,
 		&statusapi.API{Cluster: r.Server},
 		&operatorapi.API{
 			Raft: r.Raft(), Reader: r.Reader(), Applier: r.Server, Authz: authz.Open{},
 			Servers: r.Servers, Health: r.Health, LastIndexes: r.LastIndexes,
+			LANKeys: r.agent.lan, WANKeys: keysOf(r.agent.wan), Datacenter: r.agent.rt.Load().Datacenter,
 		})...)
 }
 
+// keysOf returns the pool, or nothing where it is off.
+func keysOf(p *gossip.Pool) operatorapi.KeyPool {
+	if p == nil {
+		return nil
+	}
+	return p
+}
+
 // nounRoutes lists the routes that run at servers, in no order.
-func nounRoutes(kv *kvapi.API, ca *caapi.API, catalog *catalogapi.API, status *statusapi.API, operator *operatorapi.API) []httpapi.Route {
+func nounRoutes(kv *kvapi.API, ca *caapi.API, coordinates *coordinateapi.API, catalog *catalogapi.API, status *statusapi.API, operator *operatorapi.API) []httpapi.Route {
 	var all []httpapi.Route
-	for _, routes := range [][]httpapi.Route{kv.Routes(), ca.Routes(), catalog.Routes(), status.Routes(), operator.Routes()} {
+	for _, routes := range [][]httpapi.Route{kv.Routes(), ca.Routes(), coordinates.Routes(), catalog.Routes(), status.Routes(), operator.Routes()} {
 		all = append(all, routes...)
 	}
 	return all

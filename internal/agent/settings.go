@@ -104,6 +104,7 @@ func pool(c gossip.Config, rt *config.Runtime, id string, at config.Endpoint, ci
 	}
 	c.RejoinAfterLeave = rt.RejoinAfterLeave
 	c.EncryptKey, c.DisableKeyringFile = rt.Encrypt, rt.DisableKeyringFile || rt.DevMode
+	c.DisableCoordinates = rt.DisableCoordinates
 	c.VerifyIncoming, c.VerifyOutgoing = rt.EncryptVerifyIncoming, rt.EncryptVerifyOutgoing
 	c.Logger = log
 	return gossip.New(c)

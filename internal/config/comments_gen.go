@@ -111,6 +111,8 @@ var comments = map[string]string{
 	"Config.ServerRejoinAgeMax":               "A server that was away for longer than this refuses to start with its old data. At least 6h.",
 	"Config.Services":                         "Services this agent registers. An agent restarted or reloaded registers what the files say then.",
 	"Config.SkipLeaveOnInterrupt":             "Do not leave the cluster on SIGINT.",
+	"Config.SyncCoordinateIntervalMin":        "Shortest pause between two such looks of this agent; a large cluster makes it longer. At least 100ms.",
+	"Config.SyncCoordinateRateTarget":         "How often in a second all agents of the cluster together look whether the servers know where they are in the network.",
 	"Config.SyslogFacility":                   "Syslog facility: KERN, USER, DAEMON, LOCAL0 to LOCAL7 and so on.",
 	"Config.TLS":                              "Certificates of this agent, and what is demanded of those of others.",
 	"Config.TaggedAddresses":                  "Further addresses of this node by name; lan, wan and their _ipv4 and _ipv6 forms are filled in.",

@@ -113,6 +113,10 @@ type Config struct {
 	DisableKeyringFile bool `key:"disable_keyring_file" default:"false" flag:"disable-keyring-file"`
 	// Do not measure the distance between nodes by gossip.
 	DisableCoordinates bool `key:"disable_coordinates" default:"false"`
+	// How often in a second all agents of the cluster together look whether the servers know where they are in the network.
+	SyncCoordinateRateTarget float64 `key:"sync_coordinate_rate_target" default:"64"`
+	// Shortest pause between two such looks of this agent; a large cluster makes it longer. At least 100ms.
+	SyncCoordinateIntervalMin time.Duration `key:"sync_coordinate_interval_min" default:"15s"`
 	// Domain the DNS names of this cluster are in, and part of the names in certificates.
 	Domain string `key:"domain" default:"consul." flag:"domain" debug:"DNSDomain"`
 	// Second domain the same DNS names are in.

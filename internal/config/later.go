@@ -194,8 +194,6 @@ func internalRows() []row {
 		{"ae_interval", Duration, reloadNo, "1m", "Pause between full comparisons with the catalog."},
 		{"check_reap_interval", Duration, reloadNo, "30s", "Pause between looks for services to deregister."},
 		{"check_deregister_interval_min", Duration, reloadNo, "1m", "Shortest time to deregistration."},
-		{"sync_coordinate_rate_target", Float, reloadNo, "64", "Coordinate updates a second in the cluster."},
-		{"sync_coordinate_interval_min", Duration, reloadNo, "15s", "Shortest pause between coordinate updates."},
 		{"segment_limit", Int, reloadNo, "64", "Most network segments."},
 		{"segment_name_limit", Int, reloadNo, "64", "Longest name of a segment."},
 		{"consul", Free, reloadNo, "", "Timing of coordinates and Raft."},

@@ -25,7 +25,7 @@ func roundTrips() map[string]string {
 		"retry_join_wan": `["c"]`, "retry_interval_wan": `"8s"`, "retry_max_wan": `4`, "rejoin_after_leave": `true`, "leave_on_terminate": `true`,
 		"skip_leave_on_interrupt": `true`, "reconnect_timeout": `"10h0m0s"`, "reconnect_timeout_wan": `"11h0m0s"`, "server_rejoin_age_max": `"7h0m0s"`,
 		"encrypt": `"AAECAwQFBgcICQoLDA0ODw=="`, "encrypt_verify_incoming": `false`, "encrypt_verify_outgoing": `false`, "disable_keyring_file": `true`,
-		"disable_coordinates": `true`, "domain": `"example."`, "alt_domain": `"other."`, "recursors": `["8.8.8.8","1.1.1.1:53"]`, "log_level": `"TRACE"`, "log_json": `true`, "log_file": `"/var/log/"`,
+		"disable_coordinates": `true`, "sync_coordinate_rate_target": `32.5`, "sync_coordinate_interval_min": `"2s"`, "domain": `"example."`, "alt_domain": `"other."`, "recursors": `["8.8.8.8","1.1.1.1:53"]`, "log_level": `"TRACE"`, "log_json": `true`, "log_file": `"/var/log/"`,
 		"log_rotate_bytes": `1000`, "log_rotate_duration": `"1h0m0s"`, "log_rotate_max_files": `-1`, "enable_syslog": `true`, "syslog_facility": `"DAEMON"`,
 		"pid_file": `"/run/x"`, "enable_debug": `true`, "disable_remote_exec": `false`, "disable_update_check": `true`, "disable_anonymous_signature": `true`,
 		"disable_http_unprintable_char_filter": `true`, "default_query_time": `"1m0s"`, "max_query_time": `"2m0s"`, "protocol": `3`, "raft_protocol": `3`,

@@ -281,10 +281,14 @@ func (v validator) durations() {
 		{"max_query_time", c.MaxQueryTime, time.Millisecond},
 		{"dns_config.recursor_timeout", c.DNS.RecursorTimeout, time.Millisecond},
 		{"dns_config.node_ttl", c.DNS.NodeTTL, 0},
+		{"sync_coordinate_interval_min", c.SyncCoordinateIntervalMin, 100 * time.Millisecond},
 	} {
 		if b.value < b.lo {
 			v.fail([]string{b.key}, "choose a longer time", "%v is too short. Must be at least %v", b.value, b.lo)
 		}
+	}
+	if rate := c.SyncCoordinateRateTarget; rate <= 0 {
+		v.fail([]string{"sync_coordinate_rate_target"}, "choose how often in a second, 64 being the default, or set disable_coordinates to true", "%v cannot be used. Must be greater than 0", rate)
 	}
 	for key, d := range map[string]time.Duration{"reconnect_timeout": c.ReconnectTimeout, "reconnect_timeout_wan": c.ReconnectTimeoutWAN} {
 		if d < 8*time.Hour {

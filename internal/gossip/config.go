@@ -124,6 +124,9 @@ type Config struct {
 	// VerifyOutgoing encrypts what is sent.
 	VerifyOutgoing bool
 
+	// DisableCoordinates neither measures where members are nor tells.
+	DisableCoordinates bool
+
 	// Transport carries the messages; nil listens on BindAddr. The pool
 	// shuts it down. If it has DialContext(ctx, addr), joins are quicker.
 	Transport memberlist.NodeAwareTransport

@@ -17,7 +17,7 @@ type Coordinate struct {
 }
 
 // Coordinate returns where this agent is. It is the origin while the pool does
-// not run, and when the estimate is not a finite number.
+// not run or measures nothing, and when the estimate is not a finite number.
 func (p *Pool) Coordinate() Coordinate {
 	if s := p.serf.Load(); s != nil {
 		if c, err := s.GetCoordinate(); err == nil {

@@ -165,6 +165,7 @@ func (p *Pool) serfConfig() (*serf.Config, error) {
 	c.TombstoneTimeout = p.cfg.TombstoneTimeout
 	c.ReconnectTimeoutOverride = reconnectOverride{}
 	c.MinQueueDepth = minQueueDepth
+	c.DisableCoordinates = p.cfg.DisableCoordinates
 	c.RejoinAfterLeave = p.cfg.RejoinAfterLeave
 	c.KeyringFile = ringFile
 	c.Merge = p.admission

@@ -20,6 +20,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/catalog"
 	"github.com/ctl-sh/ctl/internal/codec"
 	"github.com/ctl-sh/ctl/internal/consensus"
+	"github.com/ctl-sh/ctl/internal/coordinate"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/fsm"
 	"github.com/ctl-sh/ctl/internal/gossip"
@@ -38,7 +39,7 @@ import (
 // Modules lists every noun of the state. The order is that of the tables in a
 // snapshot.
 func Modules() []store.Module {
-	return []store.Module{catalog.Module(), kv.Module(), autopilot.Module(), ca.Module()}
+	return []store.Module{catalog.Module(), kv.Module(), autopilot.Module(), ca.Module(), coordinate.Module()}
 }
 
 // Config is what a Server is made of. Everything is required but WAN
@@ -166,7 +167,15 @@ func (s *Server) newSupervisor() *supervisor {
 			return rpc.Call(ctx, s.cfg.Pool, server.Addr, methodProgress, &none{})
 		},
 		forceLeave: func(name string) {
-			if err := s.cfg.LAN.ForceLeave(context.Background(), name, false); err != nil {
+			err := s.cfg.LAN.ForceLeave(context.Background(), name, false)
+			if s.cfg.WAN != nil {
+				// There it may not be known as failed yet, or no more; then it is
+				// forgotten in its time.
+				if err := s.cfg.WAN.ForceLeave(context.Background(), gossip.WANName(name, s.cfg.Datacenter), false); err != nil {
+					s.log.Debug("a dead server cannot be forced to leave the WAN pool", "node", name, "error", err)
+				}
+			}
+			if err != nil {
 				s.log.Warn("a dead server cannot be forced to leave", "node", name, "error", err)
 			}
 		},

@@ -128,9 +128,8 @@ func (f *Found) kept(l *list, selection string) *httpapi.Shared {
 	return l.answers[selection]
 }
 
-// join returns the chosen rows of a list as a list, and keeps it for the next who
-// asks for the same selection.
-func (f *Found) join(l *list, selection string, chosen []int) *httpapi.Shared {
+// join returns the chosen rows of a list as a list.
+func join(l *list, chosen []int) *httpapi.Shared {
 	size, json := 2, l.json
 	for _, i := range chosen {
 		size += len(json[i]) + 1
@@ -142,9 +141,15 @@ func (f *Found) join(l *list, selection string, chosen []int) *httpapi.Shared {
 		}
 		body = append(body, json[i]...)
 	}
-	made := httpapi.NewShared(append(body, ']'))
+	return httpapi.NewShared(append(body, ']'))
+}
+
+// keepAnswer keeps the answer to a selection for the next who asks for the same,
+// if there is room, and returns it.
+func (f *Found) keepAnswer(l *list, selection string, made *httpapi.Shared) *httpapi.Shared {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	size := len(made.Bytes())
 	taken := size
 	for _, a := range l.answers {
 		taken += len(a.Bytes())

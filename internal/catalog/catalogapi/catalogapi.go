@@ -9,8 +9,11 @@
 // The service "consul" is the servers' own: the leader registers it for each of
 // them. Registering or deregistering it over HTTP is refused with status 400.
 //
-// Not here: sorting by distance (near is accepted and changes nothing) and
-// gateways. merge-central-config and peers are accepted and ignored. What an
+// Lists of what is on nodes are sorted by the distance of the nodes where "near"
+// asks for it. Distances are as they are when the answer is made: they wake
+// nobody who waits for a change, and move no index.
+//
+// Not here: gateways. merge-central-config and peers are accepted and ignored. What an
 // agent keeps of answers, and cached, is package view's; it selects with what is
 // here ([Found]), so that it answers what a server would.
 //
@@ -24,6 +27,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/authz"
 	"github.com/ctl-sh/ctl/internal/catalog"
 	"github.com/ctl-sh/ctl/internal/codec"
+	"github.com/ctl-sh/ctl/internal/coordinate"
 	"github.com/ctl-sh/ctl/internal/expr"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/httpapi"
@@ -137,8 +141,12 @@ func (a *API) nodes(ctx context.Context, r *httpapi.Request) (*httpapi.Response,
 		return nil, err
 	}
 	var nodes []*catalog.Node
+	var here coordinate.Origin
 	meta, err := a.Reader.Read(ctx, r.Options, func(ws store.WatchSet, tx *store.Txn) (res query.Result, err error) {
-		nodes, res, err = catalog.Nodes(ws, tx)
+		if nodes, res, err = catalog.Nodes(ws, tx); err != nil {
+			return res, err
+		}
+		here, err = near(tx, r)
 		return res, err
 	})
 	resp := &httpapi.Response{Meta: &meta}
@@ -146,10 +154,11 @@ func (a *API) nodes(ctx context.Context, r *httpapi.Request) (*httpapi.Response,
 		return resp, err
 	}
 	wanted := nodeMeta(r)
-	resp.Body = kept(nodes, func(n *catalog.Node) bool {
+	rows := kept(nodes, func(n *catalog.Node) bool {
 		return wanted.match(n) && sel.mayReadNode(n.Node) && sel.filter.Match((*nodeFields)(n))
 	})
-	return resp, nil
+	resp.Body = rows
+	return resp, coordinate.Sort(&here, rows, func(n *catalog.Node) string { return n.Node })
 }
 
 // onNode reads a node and those of its services that a request wants and may
@@ -307,8 +316,12 @@ func (a *API) checks(ctx context.Context, r *httpapi.Request, read func(store.Wa
 		return nil, err
 	}
 	var checks []*catalog.Check
+	var here coordinate.Origin
 	meta, err := a.Reader.Read(ctx, r.Options, func(ws store.WatchSet, tx *store.Txn) (res query.Result, err error) {
-		checks, res, err = read(ws, tx)
+		if checks, res, err = read(ws, tx); err != nil {
+			return res, err
+		}
+		here, err = near(tx, r)
 		return res, err
 	})
 	resp := &httpapi.Response{Meta: &meta}
@@ -325,5 +338,5 @@ func (a *API) checks(ctx context.Context, r *httpapi.Request, read func(store.Wa
 		}
 	}
 	resp.Body = rows
-	return resp, nil
+	return resp, coordinate.Sort(&here, rows, func(row *healthCheck) string { return row.Node })
 }

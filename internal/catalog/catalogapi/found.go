@@ -90,7 +90,7 @@ var whoAsks = &API{Authz: authz.Open{}}
 // and returns what answers it as the server would that was asked for everything.
 func ChooseHealths(ctx context.Context, r *httpapi.Request) (func(*Found) (*httpapi.Shared, error), error) {
 	want, err := whoAsks.wantedHealth(ctx, r)
-	return func(f *Found) (*httpapi.Shared, error) { return f.healths(want), nil }, err
+	return func(f *Found) (*httpapi.Shared, error) { return f.healths(want) }, err
 }
 
 // ChooseInstances does the same for catalog/service and catalog/connect.

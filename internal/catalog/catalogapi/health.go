@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/ctl-sh/ctl/internal/catalog"
+	"github.com/ctl-sh/ctl/internal/coordinate"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/httpapi"
 	"github.com/ctl-sh/ctl/internal/query"
@@ -29,9 +30,9 @@ func (a *API) health(ctx context.Context, r *httpapi.Request, target catalog.Tar
 	if err != nil {
 		return nil, err
 	}
-	found, resp, err := a.find(ctx, r, target)
+	found, resp, err := a.find(ctx, r, target, &want.here)
 	if err == nil {
-		resp.Shared = found.healths(want)
+		resp.Shared, err = found.healths(want)
 	}
 	return resp, err
 }
@@ -45,22 +46,26 @@ func (a *API) instances(ctx context.Context, r *httpapi.Request, target catalog.
 	if err != nil {
 		return nil, err
 	}
-	found, resp, err := a.find(ctx, r, target)
+	found, resp, err := a.find(ctx, r, target, &want.here)
 	if err == nil {
 		resp.Shared, err = found.instances(want)
 	}
 	return resp, err
 }
 
-// find reads a target as r asks for it.
-func (a *API) find(ctx context.Context, r *httpapi.Request, target catalog.Target) (*Found, *httpapi.Response, error) {
+// find reads a target as r asks for it, and sets here to the place from which the
+// answer is sorted.
+func (a *API) find(ctx context.Context, r *httpapi.Request, target catalog.Target, here *coordinate.Origin) (*Found, *httpapi.Response, error) {
 	var found *Found
 	meta, err := a.Reader.Read(ctx, r.Options, func(ws store.WatchSet, tx *store.Txn) (query.Result, error) {
 		head, res, err := catalog.Watch(ws, tx, target)
 		if err != nil {
 			return res, err
 		}
-		found, err = a.bodies.get(target, head, func() ([]catalog.Health, error) { return catalog.Healths(tx, target) })
+		if found, err = a.bodies.get(target, head, func() ([]catalog.Health, error) { return catalog.Healths(tx, target) }); err != nil {
+			return res, err
+		}
+		*here, err = near(tx, r)
 		return res, err
 	})
 	return found, &httpapi.Response{Meta: &meta}, err
@@ -74,6 +79,7 @@ type wanted[Row any] struct {
 	tags    []string
 	meta    metaPairs
 	text    string
+	here    coordinate.Origin // what is near comes first; nowhere changes nothing
 }
 
 // wantedHealth reads the selection of a request for healths.
@@ -114,15 +120,17 @@ func newWanted[Row any](ctx context.Context, a *API, r *httpapi.Request) (*wante
 
 // answer returns the rows of a list of f that are wanted and may be seen. of gives
 // a row the shape that filters select from.
-func answer[Row any](f *Found, l *list, w *wanted[Row], of func(*catalog.Health) *Row) *httpapi.Shared {
+func answer[Row any](f *Found, l *list, w *wanted[Row], of func(*catalog.Health) *Row) (*httpapi.Shared, error) {
 	text := w.text
 	for i := range f.rows {
 		if !w.mayReadInstance(f.rows[i].Instance) {
 			text += "&without=" + strconv.Itoa(i) // others who ask the same may see other rows
 		}
 	}
-	if kept := f.kept(l, text); kept != nil {
-		return kept
+	// Distances change while the rows do not: a sorted list is nobody else's.
+	sorted := w.here.Known()
+	if kept := f.kept(l, text); kept != nil && !sorted {
+		return kept, nil
 	}
 	chosen := make([]int, 0, len(f.rows))
 	for i := range f.rows {
@@ -134,11 +142,15 @@ func answer[Row any](f *Found, l *list, w *wanted[Row], of func(*catalog.Health)
 			chosen = append(chosen, i)
 		}
 	}
-	return f.join(l, text, chosen)
+	if sorted {
+		err := coordinate.Sort(&w.here, chosen, func(i int) string { return f.rows[i].Node.Node })
+		return join(l, chosen), err
+	}
+	return f.keepAnswer(l, text, join(l, chosen)), nil
 }
 
 // healths returns the wanted instances with their checks.
-func (f *Found) healths(w *wanted[instanceHealth]) *httpapi.Shared {
+func (f *Found) healths(w *wanted[instanceHealth]) (*httpapi.Shared, error) {
 	return answer(f, &f.health, w, newInstanceHealth)
 }
 
@@ -147,7 +159,7 @@ func (f *Found) instances(w *wanted[serviceNode]) (*httpapi.Shared, error) {
 	if err := f.flatten(); err != nil {
 		return nil, err
 	}
-	return answer(f, &f.flat, w, func(h *catalog.Health) *serviceNode { return newServiceNode(h.Instance) }), nil
+	return answer(f, &f.flat, w, func(h *catalog.Health) *serviceNode { return newServiceNode(h.Instance) })
 }
 
 // passingOnly reads the parameter "passing", which without a value means yes.

@@ -6,8 +6,23 @@ import (
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/catalog"
+	"github.com/ctl-sh/ctl/internal/coordinate"
 	"github.com/ctl-sh/ctl/internal/httpapi"
+	"github.com/ctl-sh/ctl/internal/store"
 )
+
+// nearAgent is the word for the agent that was asked.
+const nearAgent = "_agent"
+
+// near returns the place that a request wants the answer sorted from, nowhere
+// where it names none or a node whose coordinate is not known.
+func near(tx *store.Txn, r *httpapi.Request) (coordinate.Origin, error) {
+	node := r.Query.Get("near")
+	if node == nearAgent {
+		node = r.Agent
+	}
+	return coordinate.From(tx, node)
+}
 
 // metaPairs are the node-meta parameters of a request: all must match.
 type metaPairs [][2]string
