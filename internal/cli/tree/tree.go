@@ -14,12 +14,14 @@ import (
 	"github.com/ctl-sh/ctl/internal/cli/dashboard"
 	"github.com/ctl-sh/ctl/internal/cli/info"
 	"github.com/ctl-sh/ctl/internal/cli/keygen"
+	"github.com/ctl-sh/ctl/internal/cli/keyring"
 	"github.com/ctl-sh/ctl/internal/cli/kv"
 	"github.com/ctl-sh/ctl/internal/cli/maint"
 	"github.com/ctl-sh/ctl/internal/cli/members"
 	"github.com/ctl-sh/ctl/internal/cli/monitor"
 	"github.com/ctl-sh/ctl/internal/cli/operator"
 	"github.com/ctl-sh/ctl/internal/cli/reload"
+	"github.com/ctl-sh/ctl/internal/cli/rtt"
 	"github.com/ctl-sh/ctl/internal/cli/services"
 	tlscmd "github.com/ctl-sh/ctl/internal/cli/tls"
 	"github.com/ctl-sh/ctl/internal/cli/validate"
@@ -44,6 +46,7 @@ know which services run where and how healthy they are.`,
 		info.NewCommand(f),
 		members.NewJoinCommand(f),
 		keygen.NewCommand(f),
+		keyring.NewCommand(f),
 		kv.NewCommand(f),
 		members.NewLeaveCommand(f),
 		maint.NewCommand(f),
@@ -51,6 +54,7 @@ know which services run where and how healthy they are.`,
 		monitor.NewCommand(f),
 		operator.NewCommand(f),
 		reload.NewCommand(f),
+		rtt.NewCommand(f),
 		services.NewCommand(f),
 		tlscmd.NewCommand(f),
 		validate.NewCommand(f),
