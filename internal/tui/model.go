@@ -450,6 +450,7 @@ func (m *Model) act(e page.Effect) tea.Cmd {
 // acted shows how an act ended and goes on with what follows.
 func (m *Model) acted(msg actedMsg) tea.Cmd {
 	m.busy--
+	m.notice = "" // that it is being done
 	drop := m.dropDraft(msg)
 	if msg.err == nil && msg.unselect != nil {
 		msg.unselect()

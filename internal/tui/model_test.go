@@ -112,7 +112,7 @@ func TestDeregisterAsksFirst(t *testing.T) {
 	d.press("ctrl+d")
 	d.press("y")
 	acts := d.feed.Acts()
-	if len(acts) != 2 || acts[0] != (source.DeregisterService{Node: "client-1", ID: "web-1"}) || acts[1] != (source.DeregisterService{Node: "server-1", ID: "web-2"}) {
+	if len(acts) != 2 || acts[0] != (source.DeregisterService{Node: "client-1", ID: "web-1", Local: true}) || acts[1] != (source.DeregisterService{Node: "server-1", ID: "web-2"}) {
 		t.Errorf("done: %v", acts)
 	}
 	d.shows("done: deregister service web-2", "C copies: ctl services deregister")
@@ -225,7 +225,7 @@ func TestEditWithAConflict(t *testing.T) {
 		d.do(cmd)
 	}
 	edit("hello\nmoon\n")
-	d.shows("conflict on greeting", "+ planet", "+ moon", "world", "Nothing was written")
+	d.shows("conflict on greeting", "+ planet", "+ moon", "world", "Nothing was written", "edit again")
 	if files, _ := filepath.Glob(filepath.Join(d.c.Drafts, "*")); len(files) != 1 {
 		t.Errorf("drafts after a conflict: %v", files)
 	}
@@ -425,7 +425,7 @@ func TestLines(t *testing.T) {
 	if strings.ContainsRune(out.String(), 0x1b) || strings.ContainsAny(out.String(), "╭│▁") {
 		t.Error("there are escape codes or box art in it")
 	}
-	if acts := feed.Acts(); len(acts) != 1 || acts[0] != (source.DeregisterService{Node: "client-1", ID: "web-1"}) {
+	if acts := feed.Acts(); len(acts) != 1 || acts[0] != (source.DeregisterService{Node: "client-1", ID: "web-1", Local: true}) {
 		t.Errorf("done: %v", acts)
 	}
 	golden(t, "lines", out.String())

@@ -259,7 +259,7 @@ func actOnInstances(env *Env, a ui.Action, rows, all []*source.Instance, unmark 
 		var acts []source.Action
 		for _, r := range rows {
 			names = append(names, r.ID+" of "+r.Service+" on "+r.Node+" ("+r.Health+")")
-			acts = append(acts, source.DeregisterService{Node: r.Node, ID: r.ID})
+			acts = append(acts, source.DeregisterService{Node: r.Node, ID: r.ID, Local: r.Node == env.State.Connection.Agent.Node})
 		}
 		e := confirm(env, "Deregister", names, []string{left(rows, all), "a service from a file comes back when its agent is reloaded or restarted"}, acts...)
 		e.Unselect = unmark

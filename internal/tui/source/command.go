@@ -128,7 +128,7 @@ func (a MaintainService) Describe() string {
 // Command implements Action.
 func (a DeregisterService) Command() string {
 	if !a.Local {
-		return curl("PUT", "/v1/catalog/deregister", map[string]string{"Node": a.Node, "ServiceID": a.ID})
+		return words("ctl services deregister", flag("node", a.Node), flag("id", a.ID))
 	}
 	return words("ctl services deregister", flag("id", a.ID))
 }

@@ -16,7 +16,7 @@ func TestCommandLines(t *testing.T) {
 		{"out of maintenance no reason is given", source.MaintainNode{Node: "n1", Reason: "new disk"}, `ctl maint -disable`},
 		{"maintenance of an instance", source.MaintainService{Node: "n1", ID: "web 1", Enable: true}, `ctl maint -enable -service='web 1'`},
 		{"deregister at the agent", source.DeregisterService{Node: "n1", ID: "web", Local: true}, `ctl services deregister -id=web`},
-		{"deregister from the catalog", source.DeregisterService{Node: "n1", ID: "web"}, `curl -X PUT -d '{"Node":"n1","ServiceID":"web"}' "${CONSUL_HTTP_ADDR:-127.0.0.1:8500}/v1/catalog/deregister"`},
+		{"deregister from the catalog", source.DeregisterService{Node: "n1", ID: "web"}, `ctl services deregister -node=n1 -id=web`},
 		{"what no command does is a request", source.DeregisterNode{Node: "it's"}, `curl -X PUT -d '{"Node":"it'\''s"}' "${CONSUL_HTTP_ADDR:-127.0.0.1:8500}/v1/catalog/deregister"`},
 		{"a write is a check-and-set", source.PutKey{Key: "app/a", Value: []byte("x y"), Index: 7}, `ctl kv put -cas -modify-index=7 app/a 'x y'`},
 		{"unless it is not", source.PutKey{Key: "app/a", Value: []byte("-5"), Flags: 3, Unconditional: true}, `ctl kv put -flags=3 app/a -5`},
