@@ -76,7 +76,8 @@ fmt: ## gofmt all sources
 generate: ## Write all generated files anew
 	$(GO) generate ./...
 
-docs: generate ## Write the generated reference pages anew (they come from go generate)
+docs: generate ## Write the generated reference pages anew, and the pictures of the dashboard from a real run
+	$(GO) test ./internal/e2e -run TestScripts/dashboard -count=1 -pictures
 
 check: lint test release-check ## test, lint and the release configuration
 
