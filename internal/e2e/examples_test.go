@@ -43,8 +43,9 @@ var failing = map[string]int{
 	"ctl operator raft remove-peer -address 192.168.17.161:8300":                 1,
 	"ctl operator raft transfer-leader":                                          1, // to nobody
 	"ctl operator raft transfer-leader -id 8b1d9a3e-0a57-4f10-9ccd-c2dcdd3e9e6a": 1,
-	"ctl kv get -watch -once -timeout 10m config/limit":                          1, // nothing changes in time
-	"ctl force-leave server03":                                                   1, // no such member
+	"ctl kv get -watch -once -timeout 10m config/limit":                          1,  // nothing changes in time
+	`ctl wait -timeout 10m "members>=3"`:                                         15, // it stays alone
+	"ctl force-leave server03":                                                   1,  // no such member
 	"ctl force-leave server03 -prune":                                            1,
 }
 

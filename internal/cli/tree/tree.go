@@ -26,6 +26,7 @@ import (
 	tlscmd "github.com/ctl-sh/ctl/internal/cli/tls"
 	"github.com/ctl-sh/ctl/internal/cli/validate"
 	"github.com/ctl-sh/ctl/internal/cli/version"
+	"github.com/ctl-sh/ctl/internal/cli/wait"
 	"github.com/ctl-sh/ctl/internal/cli/watch"
 	"github.com/spf13/cobra"
 )
@@ -58,6 +59,7 @@ know which services run where and how healthy they are.`,
 		services.NewCommand(f),
 		tlscmd.NewCommand(f),
 		validate.NewCommand(f),
+		wait.NewCommand(f),
 		watch.NewCommand(f),
 	)
 	root.Example = `ctl agent -dev                 # a server to try things with

@@ -122,6 +122,7 @@ ctl tls cert create
 ctl tls inspect
 ctl validate
 ctl version
+ctl wait
 ctl watch`), "\n")
 	if d := cmp.Diff(got, want); d != "" {
 		t.Errorf("commands (- got, + want):\n%s", d)
@@ -317,7 +318,7 @@ func TestReads(t *testing.T) {
 	slices.Sort(reads)
 	want := []string{
 		"catalog datacenters", "catalog nodes", "catalog services", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "info", "keyring list", "kv export", "kv get",
-		"members", "operator autopilot get-config", "operator autopilot state", "operator raft list-peers", "rtt", "tls inspect", "validate", "version",
+		"members", "operator autopilot get-config", "operator autopilot state", "operator raft list-peers", "rtt", "tls inspect", "validate", "version", "wait",
 	}
 	if d := cmp.Diff(reads, want); d != "" {
 		t.Errorf("commands that only read (- got, + want):\n%s", d)
