@@ -163,6 +163,9 @@ type commandLine struct {
 	dir, bin, address string
 }
 
+// exampleKey is the gossip key of the agent that the command lines are run at.
+const exampleKey = "bSSFXgd0BkWo6wDYg8nPKcIRMFLUqRCnNIJbLBTsN8A="
+
 func startCommandLine(t *testing.T) *commandLine {
 	t.Helper()
 	c := &commandLine{dir: t.TempDir(), bin: t.TempDir(), address: addresses.Loopback(1)[0]}
@@ -186,7 +189,7 @@ func startCommandLine(t *testing.T) *commandLine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	agent := exec.Command(ctl, "agent", "-dev", "-bind", c.address, "-client", c.address)
+	agent := exec.Command(ctl, "agent", "-dev", "-bind", c.address, "-client", c.address, "-encrypt", exampleKey)
 	agent.Stdout, agent.Stderr = log, log
 	if err := agent.Start(); err != nil {
 		t.Fatal(err)

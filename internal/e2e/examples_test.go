@@ -31,6 +31,10 @@ var notRun = map[string]string{
 	"ctl watch -type=service -service=web -passingonly ./reload.sh":            "runs until it is stopped",
 	"ctl watch -type=nodes -post http://127.0.0.1:9000/nodes":                  "runs until it is stopped",
 	"ctl join -wan dc2-server1.example.com":                                    "wants another datacenter",
+	"ctl rtt n1 n2":                                                            "wants two nodes that know how far they are; the script coordinate has them",
+	"ctl rtt n1                  # from the agent that is asked":               "the same",
+	"ctl rtt -format json n1 n2":                                               "the same",
+	`ctl wait service/web "passing>=2"`:                                        "runs until there are two",
 	"ctl tls inspect -ca-file consul-agent-ca.pem 10.0.0.1:8300 10.0.0.1:8501": "wants agents with TLS",
 }
 
@@ -45,6 +49,8 @@ var failing = map[string]int{
 	"ctl operator raft transfer-leader -id 8b1d9a3e-0a57-4f10-9ccd-c2dcdd3e9e6a": 1,
 	"ctl kv get -watch -once -timeout 10m config/limit":                          1,  // nothing changes in time
 	`ctl wait -timeout 10m "members>=3"`:                                         15, // it stays alone
+	"ctl rtt -wan n1.dc1 s1.dc2":                                                 1,  // no such servers
+	"ctl keyring use pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvMwy7Cu5s=":               1,  // not installed
 	"ctl force-leave server03":                                                   1,  // no such member
 	"ctl force-leave server03 -prune":                                            1,
 }
@@ -119,6 +125,7 @@ func (c *commandLine) prepare(t *testing.T, example string) {
 		"web.json":    `{"service": {"name": "web", "port": 8080}}`,
 		"db.hcl":      `service { name = "db"  port = 5432 }`,
 		"keys.json":   `[{"key": "config/a", "flags": 0, "value": "MQ=="}]`,
+		"new.key":     exampleKey + "\n",
 		"nginx.conf":  "worker_processes 1;\n",
 		"site/a":      "a",
 		"server.json": `{"server": true}`,

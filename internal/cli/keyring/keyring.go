@@ -113,7 +113,7 @@ var (
 	using = step{
 		name: "use", short: "Encrypt with an installed key",
 		long:    "Have every member encrypt with a key that all of them have. Members that lack it\nare named, and nothing is changed.",
-		example: "ctl keyring use NhOTg3NjU0MzIxMGFiY2RlZmdoaWprbG1ub3BxcnM=", progress: "==> Changing primary gossip encryption key...", action: "have all members encrypt with another gossip key",
+		example: "ctl keyring use pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvMwy7Cu5s=", progress: "==> Changing primary gossip encryption key...", action: "have all members encrypt with another gossip key",
 		run: (*api.Operator).KeyringUse,
 	}
 	removing = step{
