@@ -195,6 +195,19 @@ func ShowDocument[T any](o *Output, v View[T], document any, rows []T, text func
 	}
 }
 
+// WriteTable writes rows to w as the table of v whatever form o has, for a text
+// of which a table is one part. w is not flushed.
+func WriteTable[T any](w io.Writer, o *Output, v View[T], rows []T) error {
+	s := NewSink(o, v)
+	s.form, s.w = formTable, bufio.NewWriter(w)
+	for _, r := range rows {
+		if err := s.Add(r); err != nil {
+			return err
+		}
+	}
+	return s.Close()
+}
+
 func indentOf(s string) string {
 	if s == "" {
 		return "    "

@@ -51,6 +51,8 @@ var failing = map[string]int{
 	`ctl wait -timeout 10m "members>=3"`:                                         15, // it stays alone
 	"ctl rtt -wan n1.dc1 s1.dc2":                                                 1,  // no such servers
 	"ctl keyring use pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvMwy7Cu5s=":               1,  // not installed
+	"ctl services show -tag v1 web":                                              13, // nobody has the tag
+	"ctl services show -watch -once -timeout 10m web":                            15, // nothing changes in time
 	"ctl force-leave server03":                                                   1,  // no such member
 	"ctl force-leave server03 -prune":                                            1,
 }

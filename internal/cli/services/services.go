@@ -1,8 +1,10 @@
-// Package services holds the commands that register services with an agent and
-// remove them: services register and services deregister.
+// Package services holds the commands about services: services register and
+// services deregister tell the agent of them, services list and services show
+// read the health of all there are.
 //
 // Files hold the definitions that configuration files hold, in JSON or HCL.
-// Texts and exit codes follow Consul's command line.
+// Texts and exit codes of register and deregister follow Consul's command line;
+// it has no list and show.
 package services
 
 import (
@@ -15,7 +17,8 @@ import (
 
 // NewCommand returns `ctl services` with its commands.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	cmd := cli.Group("services", "Register services with the agent and remove them", newRegister(f), newDeregister(f))
+	cmd := cli.Group("services", "Register, remove, list and show services",
+		newRegister(f), newDeregister(f), newList(f), newShow(f))
 	cmd.Aliases = []string{"service"}
 	return cmd
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/cli/connect"
 	"github.com/ctl-sh/ctl/internal/cli/context"
 	"github.com/ctl-sh/ctl/internal/cli/dashboard"
+	"github.com/ctl-sh/ctl/internal/cli/health"
 	"github.com/ctl-sh/ctl/internal/cli/info"
 	"github.com/ctl-sh/ctl/internal/cli/keygen"
 	"github.com/ctl-sh/ctl/internal/cli/keyring"
@@ -44,6 +45,7 @@ know which services run where and how healthy they are.`,
 		context.NewCommand(f),
 		dashboard.NewCommand(f),
 		members.NewForceLeaveCommand(f),
+		health.NewCommand(f),
 		info.NewCommand(f),
 		members.NewJoinCommand(f),
 		keygen.NewCommand(f),

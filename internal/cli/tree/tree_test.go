@@ -81,6 +81,7 @@ ctl context use
 ctl context validate
 ctl dashboard
 ctl force-leave
+ctl health
 ctl help
 ctl info
 ctl join
@@ -113,7 +114,9 @@ ctl reload
 ctl rtt
 ctl services
 ctl services deregister
+ctl services list
 ctl services register
+ctl services show
 ctl tls
 ctl tls ca
 ctl tls ca create
@@ -317,8 +320,8 @@ func TestReads(t *testing.T) {
 	}
 	slices.Sort(reads)
 	want := []string{
-		"catalog datacenters", "catalog nodes", "catalog services", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "info", "keyring list", "kv export", "kv get",
-		"members", "operator autopilot get-config", "operator autopilot state", "operator raft list-peers", "rtt", "tls inspect", "validate", "version", "wait",
+		"catalog datacenters", "catalog nodes", "catalog services", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "health", "info", "keyring list", "kv export", "kv get",
+		"members", "operator autopilot get-config", "operator autopilot state", "operator raft list-peers", "rtt", "services list", "services show", "tls inspect", "validate", "version", "wait",
 	}
 	if d := cmp.Diff(reads, want); d != "" {
 		t.Errorf("commands that only read (- got, + want):\n%s", d)
