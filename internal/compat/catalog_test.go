@@ -132,6 +132,51 @@ func TestHealth(t *testing.T) {
 	})
 }
 
+// TestCached asks every agent for what it keeps.
+func TestCached(t *testing.T) {
+	through(t, func(t *testing.T, v *via) {
+		registered(t, v)
+		cached := func(q api.QueryOptions) *api.QueryOptions { q.UseCache = true; return &q }
+		for name, ask := range map[string]func(*api.QueryOptions) (*api.QueryMeta, error){
+			"health/service": func(q *api.QueryOptions) (*api.QueryMeta, error) {
+				list, meta, err := v.api.Health().Service("consul", "", true, q)
+				if err == nil && len(list) != servers {
+					err = fmt.Errorf("%d instances", len(list))
+				}
+				return meta, err
+			},
+			"catalog/service": func(q *api.QueryOptions) (*api.QueryMeta, error) {
+				list, meta, err := v.api.Catalog().Service("consul", "", q)
+				if err == nil && len(list) != servers {
+					err = fmt.Errorf("%d instances", len(list))
+				}
+				return meta, err
+			},
+			"catalog/services": func(q *api.QueryOptions) (*api.QueryMeta, error) {
+				list, meta, err := v.api.Catalog().Services(q)
+				if _, ok := list["consul"]; err == nil && !ok {
+					err = fmt.Errorf("services %v", list)
+				}
+				return meta, err
+			},
+		} {
+			for range 2 {
+				meta, err := ask(cached(api.QueryOptions{}))
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				again, err := ask(cached(api.QueryOptions{MaxAge: time.Hour, StaleIfError: time.Hour}))
+				if err != nil || !again.CacheHit || again.CacheAge != 0 || again.LastIndex < meta.LastIndex || again.LastIndex == 0 || !again.KnownLeader {
+					t.Errorf("%s: %+v, %v", name, again, err)
+				}
+			}
+			if meta, err := ask(&api.QueryOptions{}); err != nil || meta.CacheHit {
+				t.Errorf("%s without the cache: %+v, %v", name, meta, err)
+			}
+		}
+	})
+}
+
 // TestCatalogWakes waits for a node that joins, and for its check when it dies.
 func TestCatalogWakes(t *testing.T) {
 	all := ways(t)
