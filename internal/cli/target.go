@@ -82,3 +82,15 @@ func (f *Factory) Target(name string) (*Target, error) {
 	c.flags.String(contextFlag, name, "")
 	return c.Target()
 }
+
+// ConnTo is a Conn to the context name, beside the one of the command's own
+// flags: only what the context says holds. Failures of its requests are reported
+// with the address of the command's own; say in their text where they come from.
+func (f *Factory) ConnTo(name string) (*Conn, error) {
+	own := f.conn
+	defer func() { f.conn = own }()
+	c := &Conn{f: f, flags: pflag.NewFlagSet("", pflag.ContinueOnError)}
+	c.flags.String(contextFlag, name, "")
+	_, err := c.Client()
+	return c, err
+}

@@ -21,6 +21,9 @@ var notRun = map[string]string{
 	`ctl completion zsh > "${fpath[1]}/_ctl"`:                                           "only for zsh",
 	"ctl completion fish > ~/.config/fish/completions/ctl.fish":                         "wants fish's directory",
 	"ctl completion powershell | Out-String | Invoke-Expression":                        "only for PowerShell",
+	"ctl kv edit config/limit":                                                          "wants an editor and a terminal; the scripts have it",
+	`EDITOR="code --wait" ctl kv edit config/nginx`:                                     "wants an editor",
+	"ctl kv edit -draft /tmp/ctl-edit-1/limit config/limit":                             "wants an editor",
 	"ctl leave": "would end the agent; the command lines of Consul end with it",
 	"ctl leave -http-addr http://192.168.17.161:8500":                          "would end the agent",
 	"ctl members -watch":                                                       "runs until it is stopped",
@@ -53,7 +56,9 @@ var failing = map[string]int{
 	"ctl keyring use pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvMwy7Cu5s=":               1,  // not installed
 	"ctl services show -tag v1 web":                                              13, // nobody has the tag
 	"ctl services show -watch -once -timeout 10m web":                            15, // nothing changes in time
-	"ctl force-leave server03":                                                   1,  // no such member
+	"ctl kv diff config/ backup/":                                                1,  // they differ
+	"ctl kv diff -o jsonl config/ backup/":                                       1,
+	"ctl force-leave server03":                                                   1, // no such member
 	"ctl force-leave server03 -prune":                                            1,
 }
 

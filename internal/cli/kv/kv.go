@@ -1,8 +1,11 @@
 // Package kv holds the commands of the key/value store: kv get, put, delete,
-// export and import.
+// export and import, which Consul has, and kv ls, tree, edit, diff, cp and mv,
+// which it has not.
 //
-// Flags, texts and exit codes follow Consul's command line; what differs is on
-// the safe side: wrong base64 and a broken import file write nothing at all.
+// Flags, texts and exit codes of the first follow Consul's command line; what
+// differs is on the safe side: wrong base64 and a broken import file write
+// nothing at all. The others write by check-and-set only, and their exit codes
+// are detailed.
 package kv
 
 import (
@@ -15,7 +18,8 @@ import (
 // NewCommand returns `ctl kv` with its commands.
 func NewCommand(f *cli.Factory) *cobra.Command {
 	cmd := cli.Group("kv", "Read and write keys",
-		newGet(f), newPut(f), newDelete(f), newExport(f), newImport(f))
+		newGet(f), newPut(f), newDelete(f), newExport(f), newImport(f),
+		newLs(f), newTree(f), newEdit(f), newDiff(f), newCp(f), newMv(f))
 	cmd.Long = "Read and write the key/value store."
 	cmd.Example = `ctl kv put config/limit 10
 ctl kv get config/limit

@@ -92,11 +92,17 @@ ctl keyring list
 ctl keyring remove
 ctl keyring use
 ctl kv
+ctl kv cp
 ctl kv delete
+ctl kv diff
+ctl kv edit
 ctl kv export
 ctl kv get
 ctl kv import
+ctl kv ls
+ctl kv mv
 ctl kv put
+ctl kv tree
 ctl leave
 ctl maint
 ctl members
@@ -320,7 +326,7 @@ func TestReads(t *testing.T) {
 	}
 	slices.Sort(reads)
 	want := []string{
-		"catalog datacenters", "catalog nodes", "catalog services", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "health", "info", "keyring list", "kv export", "kv get",
+		"catalog datacenters", "catalog nodes", "catalog services", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "health", "info", "keyring list", "kv diff", "kv export", "kv get", "kv ls", "kv tree",
 		"members", "operator autopilot get-config", "operator autopilot state", "operator raft list-peers", "rtt", "services list", "services show", "tls inspect", "validate", "version", "wait",
 	}
 	if d := cmp.Diff(reads, want); d != "" {
