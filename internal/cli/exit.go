@@ -31,7 +31,8 @@ func ExitCodes() []struct {
 	}{
 		{ExitOK, "success; also the help asked for with -h, and `monitor` ended by Ctrl-C"},
 		{ExitError, "failure of any kind, wrong flags and arguments included; a group of commands called without a command"},
-		{ExitNoMatch, "`members`: no member matched"},
+		{ExitNoMatch, "`members`: no member matched; `check`: something is critical (1 is a warning)"},
+		{3, "`check`: the state is not known"},
 		{failure.Unavailable.ExitCode(), "detailed: the agent, or the datacenter, cannot be reached"},
 		{failure.NoLeader.ExitCode(), "detailed: the cluster has no leader"},
 		{failure.PermissionDenied.ExitCode(), "detailed: the token lacks the right, or the context is read-only"},
@@ -101,6 +102,10 @@ var ErrInterrupted error = &exitError{code: ExitInterrupted}
 
 // ErrTerminated is the same for SIGTERM: exit code 143.
 var ErrTerminated error = &exitError{code: ExitTerminated}
+
+// ExitAs ends a command whose exit codes are not those of others, such as a
+// plugin of a monitoring system, with code. A nil err prints nothing.
+func ExitAs(code int, err error) error { return &exitError{code: code, err: err} }
 
 // ExitCode returns the exit code for what a command returned, without detail.
 func ExitCode(err error) int { return exitCode(err, false) }

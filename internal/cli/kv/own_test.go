@@ -299,7 +299,7 @@ func TestEditConflictKeepsTheDraft(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("draft %q: %v %v", path, info, err)
 	}
-	agent.Answers = map[string]clitest.Answer{"GET /v1/kv/a": list(pair("a", "theirs", 8)), "PUT /v1/kv/a?cas=8": {Body: "true"}}
+	agent = clitest.NewAgent(t, map[string]clitest.Answer{"GET /v1/kv/a": list(pair("a", "theirs", 8)), "PUT /v1/kv/a?cas=8": {Body: "true"}})
 	if got := editing(t, `true`, agent, "-draft", path, "a"); got.Code != 0 {
 		t.Errorf("going on with the draft: %+v", got)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/cli/catalog"
+	"github.com/ctl-sh/ctl/internal/cli/check"
 	"github.com/ctl-sh/ctl/internal/cli/completion"
 	"github.com/ctl-sh/ctl/internal/cli/config"
 	"github.com/ctl-sh/ctl/internal/cli/connect"
@@ -39,6 +40,7 @@ members of a cluster find each other by gossip, elect a leader, keep keys, and
 know which services run where and how healthy they are.`,
 		version.NewCommand(f),
 		catalog.NewCommand(f),
+		check.NewCommand(f),
 		completion.NewCommand(f),
 		connect.NewCommand(f),
 		config.NewCommand(f),

@@ -57,6 +57,7 @@ ctl catalog datacenters
 ctl catalog nodes
 ctl catalog prune
 ctl catalog services
+ctl check
 ctl completion
 ctl completion bash
 ctl completion fish
@@ -326,7 +327,7 @@ func TestReads(t *testing.T) {
 	}
 	slices.Sort(reads)
 	want := []string{
-		"catalog datacenters", "catalog nodes", "catalog services", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "health", "info", "keyring list", "kv diff", "kv export", "kv get", "kv ls", "kv tree",
+		"catalog datacenters", "catalog nodes", "catalog services", "check", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "health", "info", "keyring list", "kv diff", "kv export", "kv get", "kv ls", "kv tree",
 		"members", "operator autopilot get-config", "operator autopilot state", "operator raft list-peers", "rtt", "services list", "services show", "tls inspect", "validate", "version", "wait",
 	}
 	if d := cmp.Diff(reads, want); d != "" {
