@@ -160,7 +160,7 @@ func TestExitCode(t *testing.T) {
 	for _, row := range cli.ExitCodes() {
 		codes = append(codes, row.Code)
 	}
-	if fmt.Sprint(codes) != "[0 1 2 10 11 12 13 14 15 16 127 130 143]" {
+	if fmt.Sprint(codes) != "[0 1 2 3 10 11 12 13 14 15 16 127 130 143]" {
 		t.Errorf("exit codes are %v", codes)
 	}
 }
