@@ -183,6 +183,7 @@ ctl services show -watch -once -timeout 10m web`,
 	o.out = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
 	o.watch = f.Watch(cmd, o.out, o.conn)
+	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveServices, 1)
 	cli.DetailedExit(cmd)
 	return cmd
 }
