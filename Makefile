@@ -22,7 +22,7 @@ PROCESS_PKGS := ./internal/e2e/... ./internal/compat/... ./internal/chaos/... ./
 RACE_PKGS    := ./internal/changes/... ./internal/tui/... \
                 ./internal/signal/... ./internal/lifecycle/... ./internal/logging/... ./internal/store/... \
                 ./internal/query/... ./internal/fsm/... ./internal/consensus/... ./internal/rpc/... ./internal/httpapi/... ./internal/ca/... ./internal/leafcert/... \
-                ./internal/tlsconf/... ./internal/view/... ./internal/catalog/... ./internal/coordinate/... ./internal/cli/services/... ./internal/cli/wait/...
+                ./internal/tlsconf/... ./internal/view/... ./internal/catalog/... ./internal/coordinate/... ./internal/cli/debug ./internal/cli/services/... ./internal/cli/wait/...
 
 CYCLES   ?= 200
 CHAOS    ?=

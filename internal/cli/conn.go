@@ -34,6 +34,7 @@ type Conn struct {
 	http        *http.Client
 	client      *api.Client
 	tokenSource string
+	secrets     []string
 	options     api.QueryOptions
 }
 
@@ -98,6 +99,13 @@ func (c *Conn) open() (*api.Client, error) {
 	token, err := c.token()
 	if err != nil {
 		return nil, err
+	}
+	c.secrets = nil
+	if token != "" {
+		c.secrets = append(c.secrets, token)
+	}
+	if auth := c.basicAuth(); auth != nil && auth.Password != "" {
+		c.secrets = append(c.secrets, auth.Password)
 	}
 	stale, err := c.values.truth("stale")
 	if err != nil {
@@ -184,6 +192,11 @@ func (c *Conn) Query(ctx context.Context) *api.QueryOptions { return c.options.W
 func (c *Conn) Write(ctx context.Context) *api.WriteOptions {
 	return (&api.WriteOptions{Datacenter: c.options.Datacenter}).WithContext(ctx)
 }
+
+// Secrets returns what this run proves itself with, the token and the password,
+// so that a command can keep it out of what it writes. Client must have been
+// called.
+func (c *Conn) Secrets() []string { return c.secrets }
 
 // addresses returns where agents are, in the order to try them.
 func (c *Conn) addresses() []string {

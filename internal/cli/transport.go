@@ -107,3 +107,7 @@ func statusOf(err error) int {
 // IsNotFound reports whether err is the agent saying that there is no such
 // thing.
 func IsNotFound(err error) bool { return statusOf(err) == http.StatusNotFound }
+
+// Answered reports whether err is an answer of the agent, as opposed to there
+// being none.
+func Answered(err error) bool { return statusOf(err) != 0 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/cli/connect"
 	"github.com/ctl-sh/ctl/internal/cli/context"
 	"github.com/ctl-sh/ctl/internal/cli/dashboard"
+	"github.com/ctl-sh/ctl/internal/cli/debug"
 	"github.com/ctl-sh/ctl/internal/cli/health"
 	"github.com/ctl-sh/ctl/internal/cli/info"
 	"github.com/ctl-sh/ctl/internal/cli/keygen"
@@ -46,6 +47,7 @@ know which services run where and how healthy they are.`,
 		config.NewCommand(f),
 		context.NewCommand(f),
 		dashboard.NewCommand(f),
+		debug.NewCommand(f),
 		members.NewForceLeaveCommand(f),
 		health.NewCommand(f),
 		info.NewCommand(f),

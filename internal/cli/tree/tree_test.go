@@ -81,6 +81,7 @@ ctl context show
 ctl context use
 ctl context validate
 ctl dashboard
+ctl debug
 ctl force-leave
 ctl health
 ctl help
@@ -308,7 +309,7 @@ func TestEveryCommandIsReadOrChange(t *testing.T) {
 	want := []string{
 		"agent", "completion bash", "completion fish", "completion powershell", "completion zsh",
 		"context add", "context import", "context previous", "context remove", "context rename", "context use",
-		"help", "keygen", "monitor", "tls ca create", "tls cert create", "watch",
+		"debug", "help", "keygen", "monitor", "tls ca create", "tls cert create", "watch",
 	}
 	if d := cmp.Diff(neither, want); d != "" {
 		t.Errorf("commands without --format (- got, + want):\n%s", d)
