@@ -61,12 +61,14 @@ type API struct {
 	Authz   authz.Resolver
 	// NodeName is what permissions for the agent are about.
 	NodeName string
-	// DataDir is the directory whose disk agent/host describes; "" is that
-	// of temporary files.
+	// DataDir is the directory whose disk agent/host and ctl/diagnose
+	// describe; "" is, of the first, that of temporary files.
 	DataDir string
 	// EnableDebug reports whether the routes below /debug/pprof/ are open. It
 	// is asked at every request, because a reload may change it; nil is no.
 	EnableDebug func() bool
+
+	fsync fsyncTurn
 }
 
 // Routes returns the routes.
@@ -75,6 +77,7 @@ func (a *API) Routes() []httpapi.Route {
 		{Method: http.MethodGet, Pattern: "/v1/agent/self", Handle: a.self},
 		{Method: http.MethodGet, Pattern: "/v1/agent/version", Handle: a.version},
 		{Method: http.MethodGet, Pattern: "/v1/agent/host", Handle: a.host},
+		{Method: http.MethodGet, Pattern: "/v1/ctl/diagnose", Handle: a.diagnose},
 		{Method: http.MethodGet, Pattern: "/v1/agent/members", Handle: a.members},
 		{Method: http.MethodPut, Pattern: "/v1/agent/join/{address}", Handle: a.join},
 		{Method: http.MethodPut, Pattern: "/v1/agent/force-leave/{node}", Handle: a.forceLeave},

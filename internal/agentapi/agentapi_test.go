@@ -291,6 +291,7 @@ func TestPermissions(t *testing.T) {
 		{"GET", "/v1/agent/self", "agent:read n1"},
 		{"GET", "/v1/agent/version", ""},
 		{"GET", "/v1/agent/host", "operator:read"},
+		{"GET", "/v1/ctl/diagnose", "operator:read"},
 		{"GET", "/v1/agent/metrics", "agent:read n1"},
 		{"GET", "/metrics", "agent:read n1"},
 		{"PUT", "/v1/agent/join/a", "agent:write n1"},

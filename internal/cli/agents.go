@@ -35,8 +35,10 @@ type agent struct {
 }
 
 // findAgents makes the agents of the settings. It connects to none.
-func (c *Conn) findAgents() (*agents, error) {
-	addresses := c.addresses()
+func (c *Conn) findAgents() (*agents, error) { return c.agentsAt(c.addresses()) }
+
+// agentsAt makes the agents at addresses. It connects to none.
+func (c *Conn) agentsAt(addresses []string) (*agents, error) {
 	a := &agents{}
 	plain, err := c.httpTransport()
 	if err != nil {

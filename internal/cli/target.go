@@ -13,8 +13,8 @@ type Endpoint struct {
 	Address string
 	// URL is where requests go; of a unix socket it is http://localhost.
 	URL string
-	// HTTP sends requests to this agent alone, with the token. It refuses
-	// what changes something where the context is read-only.
+	// HTTP sends requests to this agent alone, with the token and the
+	// password for HTTP authentication. It refuses what changes something where the context is read-only.
 	HTTP *http.Client
 }
 
@@ -64,15 +64,33 @@ func (c *Conn) Target() (*Target, error) {
 	if refusal != nil {
 		t.ReadOnly = refusal.Error()
 	}
+	t.Endpoints = c.endpoints(c.agents)
+	return t, nil
+}
+
+// Endpoints returns the agents at addresses, which are reached as the settings
+// say: with the same token, certificates and refusal of changes. Client must
+// have been called.
+func (c *Conn) Endpoints(addresses []string) ([]Endpoint, error) {
+	a, err := c.agentsAt(addresses)
+	if err != nil {
+		return nil, err
+	}
+	return c.endpoints(a), nil
+}
+
+func (c *Conn) endpoints(a *agents) []Endpoint {
+	var list []Endpoint
 	token := c.http.Transport.(*roundTripper).token
-	for _, one := range c.agents.list {
-		alone := &agents{list: []agent{one}}
-		t.Endpoints = append(t.Endpoints, Endpoint{
+	for _, one := range a.list {
+		list = append(list, Endpoint{
 			Address: one.address, URL: one.base.String(),
-			HTTP: &http.Client{Transport: &roundTripper{agents: alone, token: token, refuse: refusal}},
+			HTTP: &http.Client{Transport: &roundTripper{
+				agents: &agents{list: []agent{one}}, token: token, auth: c.basicAuth(), refuse: c.refusal(),
+			}},
 		})
 	}
-	return t, nil
+	return list
 }
 
 // Target resolves the context name, as a command with --context and no other

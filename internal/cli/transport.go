@@ -34,7 +34,8 @@ func (e *unreachable) Unwrap() error { return e.err }
 type roundTripper struct {
 	agents *agents
 	token  string
-	refuse error // why nothing may be changed; nil if it may
+	auth   *api.HttpBasicAuth // nil where the request has its own, or none
+	refuse error              // why nothing may be changed; nil if it may
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -46,6 +47,9 @@ func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.Header.Del("X-Consul-Token")
 	if t.token != "" {
 		req.Header.Set("X-Consul-Token", t.token)
+	}
+	if t.auth != nil {
+		req.SetBasicAuth(t.auth.Username, t.auth.Password)
 	}
 	resp, err := t.agents.send(req)
 	if err != nil {
