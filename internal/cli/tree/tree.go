@@ -14,6 +14,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/cli/context"
 	"github.com/ctl-sh/ctl/internal/cli/dashboard"
 	"github.com/ctl-sh/ctl/internal/cli/debug"
+	"github.com/ctl-sh/ctl/internal/cli/doctor"
 	"github.com/ctl-sh/ctl/internal/cli/health"
 	"github.com/ctl-sh/ctl/internal/cli/info"
 	"github.com/ctl-sh/ctl/internal/cli/keygen"
@@ -48,6 +49,7 @@ know which services run where and how healthy they are.`,
 		context.NewCommand(f),
 		dashboard.NewCommand(f),
 		debug.NewCommand(f),
+		doctor.NewCommand(f),
 		members.NewForceLeaveCommand(f),
 		health.NewCommand(f),
 		info.NewCommand(f),

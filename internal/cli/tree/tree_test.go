@@ -82,6 +82,7 @@ ctl context use
 ctl context validate
 ctl dashboard
 ctl debug
+ctl doctor
 ctl force-leave
 ctl health
 ctl help
@@ -328,7 +329,7 @@ func TestReads(t *testing.T) {
 	}
 	slices.Sort(reads)
 	want := []string{
-		"catalog datacenters", "catalog nodes", "catalog services", "check", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "health", "info", "keyring list", "kv diff", "kv export", "kv get", "kv ls", "kv tree",
+		"catalog datacenters", "catalog nodes", "catalog services", "check", "config explain", "connect ca get-config", "context list", "context show", "context validate", "dashboard", "doctor", "health", "info", "keyring list", "kv diff", "kv export", "kv get", "kv ls", "kv tree",
 		"members", "operator autopilot get-config", "operator autopilot state", "operator raft list-peers", "rtt", "services list", "services show", "tls inspect", "validate", "version", "wait",
 	}
 	if d := cmp.Diff(reads, want); d != "" {

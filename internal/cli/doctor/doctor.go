@@ -1,0 +1,208 @@
+// Package doctor holds the command that looks for what is wrong with a cluster
+// and says what to do about it: doctor.
+//
+// It reads only. What it says is proven by what agents answer over HTTP: each
+// finding names who said what. What the answers do not prove is listed as not
+// checked, never as healthy. Consul has no such command, so exit codes are
+// detailed.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/iostreams"
+	"github.com/spf13/cobra"
+)
+
+// defaultTimeout bounds each question to an agent.
+const defaultTimeout = 5 * time.Second
+
+type options struct {
+	conn    *cli.Conn
+	out     *cli.Output
+	all     bool
+	addrs   []string
+	timeout time.Duration
+}
+
+// NewCommand returns `ctl doctor`.
+func NewCommand(f *cli.Factory) *cobra.Command {
+	o := &options{}
+	cmd := &cobra.Command{
+		Use:   "doctor [options]",
+		Short: "Find what is wrong with the cluster, and the cure",
+		Long: `Ask agents how they and the cluster are, and say what is wrong, what shows it and
+what to do. Asked are the agent the settings name, or all addresses of the
+context; those of -addr; and with -all every member, at its address and the HTTP
+port of the first agent. One agent shows most; disks, clocks and doors are
+checked on those asked, and one-way gossip needs several. Nothing is changed; on
+each agent, one small file is written and removed to measure its disk.
+
+Checks: leader, quorum, stale raft peers, health of servers, failed members,
+gossip as agents see each other, retry_join, versions, clocks, gossip encryption,
+script checks and HTTP open to the network, TLS, certificates, disk.
+
+Exit codes: 0 nothing critical and no warning was found, 16 something was, 10 no
+agent can be reached, 12 the token lacks the right to ask. Notes exit 0.`,
+		Example: `ctl doctor
+ctl doctor -all
+ctl doctor -addr 10.0.0.1:8500,10.0.0.2:8500
+ctl doctor -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.timeout <= 0 {
+				return cli.Usagef(cmd, "-timeout %v: a time above 0 is wanted", o.timeout)
+			}
+			return o.run(cmd.Context())
+		},
+	}
+	cmd.Flags().BoolVar(&o.all, "all", false, "ask every member, too, at the HTTP port of the first agent")
+	cmd.Flags().StringSliceVar(&o.addrs, "addr", nil, "ask the agents at these `ADDRESSES`, too; may be repeated")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", defaultTimeout, "wait no longer than this `TIME` for each answer of an agent")
+	o.out = f.Output(cmd)
+	o.conn = f.Connect(cmd)
+	cli.DetailedExit(cmd)
+	return cmd
+}
+
+// Severities, the worst first.
+const (
+	critical = "critical" // something does not work, or anybody may come in
+	warning  = "warning"  // something is less safe than it should be
+	note     = "note"     // worth knowing
+)
+
+var severities = []string{critical, warning, note}
+
+// finding is one thing that is wrong.
+type finding struct {
+	Severity string
+	Check    string // see checks
+	Subject  string // the node, or what else it is about; empty for the cluster
+	Summary  string
+	Evidence []string // what was seen, and where
+	Fix      string
+}
+
+// asked is an agent that was asked.
+type asked struct {
+	Address string
+	Node    string // empty where it did not answer
+	Error   string // why it did not; empty where it did
+}
+
+// report is what the command found.
+type report struct {
+	Healthy   bool // nothing critical and no warning
+	Agents    []asked
+	Findings  []finding // the worst first
+	Unchecked []string  // what could not be checked, and why
+}
+
+func (o *options) run(ctx context.Context) error {
+	c, err := o.ask(ctx)
+	if err != nil {
+		return err
+	}
+	r := diagnose(c)
+	err = cli.ShowDocument(o.out, findingView, r, r.Findings, func(w io.Writer) error { return r.write(w) })
+	if err == nil && !r.Healthy {
+		return cli.ErrUnhealthy
+	}
+	return err
+}
+
+// diagnose runs all checks.
+func diagnose(c *cluster) *report {
+	r := &report{Healthy: true, Agents: []asked{}, Findings: []finding{}, Unchecked: []string{}}
+	for _, v := range c.views {
+		a := asked{Address: v.address}
+		if v.err != nil {
+			a.Error = v.err.Error()
+		} else {
+			a.Node = v.node()
+		}
+		r.Agents = append(r.Agents, a)
+	}
+	for _, check := range checks {
+		r.Findings = append(r.Findings, check(c)...)
+	}
+	slices.SortStableFunc(r.Findings, func(a, b finding) int {
+		return slices.Index(severities, a.Severity) - slices.Index(severities, b.Severity)
+	})
+	for _, f := range r.Findings {
+		r.Healthy = r.Healthy && f.Severity == note
+	}
+	r.Unchecked = append(r.Unchecked, c.unchecked...)
+	return r
+}
+
+var findingView = cli.View[finding]{
+	Empty: "Nothing wrong was found.",
+	Name:  func(f finding) string { return strings.TrimSuffix(f.Check+"/"+f.Subject, "/") },
+	Columns: []cli.Column[finding]{
+		{Name: "Severity", Value: func(f finding) string { return f.Severity }, Tone: func(f finding) iostreams.Tone {
+			if f.Severity == critical {
+				return iostreams.Bad
+			}
+			return iostreams.Warn
+		}},
+		{Name: "Check", Value: func(f finding) string { return f.Check }},
+		{Name: "Subject", Value: func(f finding) string { return f.Subject }},
+		{Name: "Finding", Value: func(f finding) string { return f.Summary }},
+		{Name: "Evidence", Wide: true, Value: func(f finding) string { return strings.Join(f.Evidence, "; ") }},
+		{Name: "Fix", Wide: true, Value: func(f finding) string { return f.Fix }},
+	},
+}
+
+// write writes the report for people, grouped by severity.
+func (r *report) write(w io.Writer) error {
+	var names []string
+	for _, a := range r.Agents {
+		if a.Error == "" {
+			names = append(names, fmt.Sprintf("%s (%s)", a.Node, a.Address))
+		}
+	}
+	fmt.Fprintf(w, "Asked %s.\n", strings.Join(names, ", "))
+	last := ""
+	for _, f := range r.Findings {
+		if f.Severity != last {
+			fmt.Fprintf(w, "\n%s\n", strings.ToUpper(f.Severity))
+			last = f.Severity
+		}
+		fmt.Fprintf(w, "  %s: %s\n", f.Check, f.Summary)
+		for _, e := range f.Evidence {
+			fmt.Fprintf(w, "    seen: %s\n", e)
+		}
+		fmt.Fprintf(w, "    fix:  %s\n", f.Fix)
+	}
+	if len(r.Findings) == 0 {
+		fmt.Fprintln(w, "Nothing wrong was found.")
+	}
+	if len(r.Unchecked) > 0 {
+		fmt.Fprintln(w, "\nNot checked")
+		for _, u := range r.Unchecked {
+			fmt.Fprintf(w, "  %s\n", u)
+		}
+	}
+	return nil
+}
+
+// noneAnswers is the error when no agent could be asked.
+func noneAnswers(views []*view) error {
+	if len(views) == 1 {
+		return cli.Failf("Error asking the agent at %s: %w", views[0].address, views[0].err)
+	}
+	var texts []string
+	for _, v := range views {
+		texts = append(texts, v.address+": "+v.err.Error())
+	}
+	return cli.Fail(failure.Unavailable, "None of %d agents could be asked: %s", len(views), strings.Join(texts, "; "))
+}
