@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -93,7 +94,7 @@ func (c *Conn) live(ctx context.Context, what Live, typed string) []string {
 	if ok && time.Since(known.At) < freshTime {
 		return known.Names
 	}
-	ctx, cancel := context.WithTimeout(ctx, liveTime)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.f.CompletionTime, liveTime))
 	defer cancel()
 	names, err := c.askNames(ctx, path, query)
 	switch {

@@ -65,7 +65,7 @@ func TestLiveCompletions(t *testing.T) {
 					args[i] = ""
 				}
 			}
-			got := clitest.Do(t, completed, clitest.Run{Args: args, Agent: agent})
+			got := clitest.Do(t, completed, clitest.Run{Args: args, Agent: agent, CompletionTime: time.Minute})
 			if got.Out != c.want {
 				t.Errorf("got %q, want %q", got.Out, c.want)
 			}

@@ -13,6 +13,7 @@ package cli
 
 import (
 	"os"
+	"time"
 
 	"github.com/ctl-sh/ctl/internal/buildinfo"
 	"github.com/ctl-sh/ctl/internal/iostreams"
@@ -30,6 +31,8 @@ type Factory struct {
 	// It is handed in so that this tree does not import the agent; nil
 	// leaves the command out.
 	Agent func(*Factory) *cobra.Command
+	// CompletionTime bounds what a completion asks the agent; 300 ms if zero.
+	CompletionTime time.Duration
 
 	conn      *Conn  // the connection the running command uses, for error reports
 	exitCodes string // as --exit-codes says; empty if it was not given

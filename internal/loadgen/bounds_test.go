@@ -28,8 +28,9 @@ func TestStartAndSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("program: %.1f MiB", float64(info.Size())/mib)
-	if info.Size() > 25*mib {
-		t.Errorf("the program has %d bytes, more than 25 MiB", info.Size())
+	// 23 MiB were enough before the dashboard came, which is worth the rest.
+	if info.Size() > 28*mib {
+		t.Errorf("the program has %d bytes, more than 28 MiB", info.Size())
 	}
 	c.checkTimes(ctx, t)
 	c.checkMemory(ctx, t)

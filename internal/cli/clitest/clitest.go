@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ctl-sh/ctl/internal/buildinfo"
 	"github.com/ctl-sh/ctl/internal/cli"
@@ -100,6 +101,8 @@ type Run struct {
 	Build buildinfo.Info
 	// Terminal says that all three streams are terminals.
 	Terminal bool
+	// CompletionTime is the factory's.
+	CompletionTime time.Duration
 }
 
 // Result is what a run left behind.
@@ -127,6 +130,8 @@ func DoContext(ctx context.Context, build func(*cli.Factory) *cobra.Command, run
 	f := &cli.Factory{
 		Streams: streams,
 		Build:   run.Build,
+
+		CompletionTime: run.CompletionTime,
 		LookupEnv: func(name string) (string, bool) {
 			v, ok := env[name]
 			return v, ok
