@@ -181,7 +181,7 @@ func (s *Server) newSupervisor() *supervisor {
 		},
 	}
 	v.pilot = sync.OnceValue(func() *raftautopilot.Autopilot {
-		return raftautopilot.New(s.node.Raft(), v, raftautopilot.WithLogger(logging.HCLog(s.log)))
+		return raftautopilot.New(promoter{s.node.Raft()}, v, raftautopilot.WithLogger(logging.HCLog(s.log)))
 	})
 	return v
 }

@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 	raftautopilot "github.com/hashicorp/raft-autopilot"
@@ -35,6 +37,34 @@ type supervisor struct {
 	// Raft that runs.
 	pilot func() *raftautopilot.Autopilot
 }
+
+// promoter is a Raft that gives a vote only to a server it has. What autopilot
+// decides may be older than the removal of a server, which must not bring the
+// server back; the configuration's index makes look and change one step.
+type promoter struct{ *raft.Raft }
+
+// AddVoter implements raftautopilot.Raft.
+func (p promoter) AddVoter(id raft.ServerID, address raft.ServerAddress, _ uint64, timeout time.Duration) raft.IndexFuture {
+	now := p.GetConfiguration()
+	if err := now.Error(); err != nil {
+		return refusal{err}
+	}
+	for _, s := range now.Configuration().Servers {
+		if s.ID == id {
+			return p.Raft.AddVoter(id, address, now.Index(), timeout)
+		}
+	}
+	return refusal{fmt.Errorf("server %s was removed meanwhile and gets no vote", id)}
+}
+
+// refusal is a change that was not made.
+type refusal struct{ err error }
+
+// Error implements raft.Future.
+func (r refusal) Error() error { return r.err }
+
+// Index implements raft.IndexFuture.
+func (refusal) Index() uint64 { return 0 }
 
 // run supervises until ctx ends.
 func (s *supervisor) run(ctx context.Context) error {
