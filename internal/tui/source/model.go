@@ -113,20 +113,24 @@ func (m *model) touch(p part) {
 
 // ready notes that p was read. It reports whether that is the first time since
 // p is wanted, or since the connection was made: then what differs did not
-// change just now.
+// change just now. An answer that comes when nobody looks any more is kept, and
+// p stays idle.
 func (m *model) ready(p part, stale bool) (first bool) {
 	st := &m.status[p]
-	st.Phase, st.Problem, st.Stale, st.At = Ready, nil, stale, m.now()
+	if st.Phase != Idle {
+		st.Phase = Ready
+	}
+	st.Problem, st.Stale, st.At = nil, stale, m.now()
 	first = !m.asked[p] || !m.fresh[p]
 	m.asked[p], m.fresh[p] = true, true
 	m.touch(p)
 	return first
 }
 
-// fail notes that p could not be read.
+// fail notes that p could not be read, if anybody looks.
 func (m *model) fail(p part, err *Problem) {
 	st := &m.status[p]
-	if st.Phase == Failed && st.Problem != nil && st.Problem.Text == err.Text {
+	if st.Phase == Idle || st.Phase == Failed && st.Problem != nil && st.Problem.Text == err.Text {
 		return
 	}
 	st.Phase, st.Problem = Failed, err
@@ -134,7 +138,7 @@ func (m *model) fail(p part, err *Problem) {
 }
 
 func (m *model) unsupported(p part) {
-	if m.status[p].Phase != Unsupported {
+	if ph := m.status[p].Phase; ph != Idle && ph != Unsupported {
 		m.status[p].Phase, m.status[p].Problem = Unsupported, nil
 		m.touch(p)
 	}
@@ -583,6 +587,9 @@ func (m *model) problemChanged(old, now *Check, first bool) {
 }
 
 func (m *model) setLevel(prefix string, children []Child, stale bool) {
+	if m.levels[prefix] == nil {
+		return // closed meanwhile
+	}
 	m.ready(inKV, stale)
 	l := &Level{Prefix: prefix, Children: children}
 	l.Status = m.status[inKV]
@@ -590,10 +597,11 @@ func (m *model) setLevel(prefix string, children []Child, stale bool) {
 }
 
 func (m *model) failLevel(prefix string, err *Problem) {
-	l := &Level{Prefix: prefix}
-	if old := m.levels[prefix]; old != nil {
-		*l = *old
+	old := m.levels[prefix]
+	if old == nil {
+		return // closed meanwhile
 	}
+	l := new(*old)
 	l.Phase, l.Problem = Failed, err
 	if prefix == "" {
 		m.fail(inKV, err)

@@ -37,7 +37,6 @@ type watcher func(ctx context.Context)
 // run keeps the watchers those that the interest asks for, until ctx ends.
 func (v *visit) run(ctx context.Context) {
 	defer v.wg.Wait()
-	v.wg.Go(func() { v.header(ctx) })
 	topics := make(chan []string, 1) // the newest, for the stream
 	v.streaming = !v.s.cfg.NoStream && v.streams(ctx)
 	v.s.update(func(m *model) {
@@ -47,6 +46,7 @@ func (v *visit) run(ctx context.Context) {
 		}
 		m.touch(inConnection)
 	})
+	v.wg.Go(func() { v.header(ctx) })
 	var last []string
 	if v.streaming {
 		v.wg.Go(func() { v.follow(ctx, topics) })

@@ -67,6 +67,13 @@ func (a *agent) RoundTrip(r *http.Request) (*http.Response, error) {
 // run runs a source in the bubble until the returned stop.
 func run(t *testing.T, agents ...*agent) (s *source.Source, stop func()) {
 	t.Helper()
+	s = of(t, agents...)
+	return s, start(s)
+}
+
+// of returns a source of agents that does not run yet.
+func of(t *testing.T, agents ...*agent) *source.Source {
+	t.Helper()
 	cfg := source.Config{TokenSource: "flag"}
 	for i, a := range agents {
 		name := string(rune('a' + i))
@@ -76,10 +83,15 @@ func run(t *testing.T, agents ...*agent) (s *source.Source, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// start runs s until the returned stop.
+func start(s *source.Source) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Run(ctx) })
-	return s, func() { cancel(); wg.Wait() }
+	return func() { cancel(); wg.Wait() }
 }
 
 func TestRetriesForEver(t *testing.T) {
@@ -143,7 +155,7 @@ func TestSignals(t *testing.T) {
 		a := &agent{answers: map[string]string{}}
 		s, stop := run(t, a)
 		defer stop()
-		time.Sleep(time.Second)
+		time.Sleep(time.Second + 500*time.Millisecond) // between the polls of whole seconds
 		s.Current()
 		for len(s.Changed()) > 0 {
 			<-s.Changed()
@@ -187,12 +199,12 @@ func TestSignals(t *testing.T) {
 func TestSectionsFailAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &agent{deny: true, answers: map[string]string{"/v1/agent/members": `[{"Name":"n1","Status":1,"Tags":{"role":"consul"}}]`}}
-		s, stop := run(t, a)
-		defer stop()
+		s := of(t, a)
 		s.Interest(source.Interest{Sections: source.SectionSessions, Key: "app/x", Prefixes: []string{"app/"}})
 		if st := s.Current(); st.Key.Phase != source.Loading || st.KV.Levels["app/"].Phase != source.Loading || st.Services.Phase != source.Idle {
 			t.Errorf("before any answer: key %v, level %v, services %v", st.Key.Phase, st.KV.Levels["app/"].Phase, st.Services.Phase)
 		}
+		defer start(s)()
 		time.Sleep(3 * time.Second)
 		st := s.Current()
 		if p := st.Key.Problem; st.Key.Phase != source.Failed || p == nil || p.Kind != source.Denied || p.Rule != `key:read on "app/"` || p.Token != "flag" {
@@ -209,9 +221,13 @@ func TestSectionsFailAlone(t *testing.T) {
 		if st := s.Current(); st.Sessions.Phase != source.Unsupported {
 			t.Errorf("sessions of an agent without them: %v", st.Sessions.Phase)
 		}
-		s.Interest(source.Interest{})
+		s.Interest(source.Interest{}) // while its reads are under way
 		if st := s.Current(); st.Key.Phase != source.Idle || len(st.KV.Levels) != 0 {
 			t.Errorf("nobody looks: key %v, %d levels", st.Key.Phase, len(st.KV.Levels))
+		}
+		time.Sleep(3 * time.Second)
+		if st := s.Current(); st.Key.Phase != source.Idle || len(st.KV.Levels) != 0 {
+			t.Errorf("later, nobody looks: key %v, %d levels", st.Key.Phase, len(st.KV.Levels))
 		}
 	})
 }
