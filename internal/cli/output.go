@@ -8,8 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/template"
 
+	template "github.com/DataDog/datadog-agent/pkg/template/text"
 	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/spf13/cobra"
 )

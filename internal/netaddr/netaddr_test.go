@@ -150,8 +150,22 @@ func TestSystem(t *testing.T) {
 	if err != nil || (out != "127.0.0.1" && out != "") {
 		t.Errorf("loopback template gave %q, %v", out, err)
 	}
-	if _, err := (System{}).Expand(`{{ Nonsense }}`); err == nil {
-		t.Error("a template with an unknown function passed")
+	for _, c := range []struct{ name, text, want string }{
+		{"the interfaces are what a template is given", `{{ eq (len .) (len GetAllInterfaces) }}`, "true"},
+		{"fields can be named", `{{ range . }}{{ if ne .Name (attr "name" .) }}{{ .Name }}{{ end }}{{ end }}`, ""},
+		{"functions that sort, filter and help", `{{ GetAllInterfaces | exclude "name" ".*" | sort "address" | unique "address" | join "address" "," }}`, ""},
+	} {
+		if out, err := (System{}).Expand(c.text); err != nil || out != c.want {
+			t.Errorf("%s: %s gave %q, %v; want %q", c.name, c.text, out, err, c.want)
+		}
+	}
+	for _, c := range []struct{ name, text, want string }{
+		{"an unknown function", `{{ Nonsense }}`, `function "Nonsense" not defined`},
+		{"an argument too few", `{{ GetInterfaceIP }}`, "wrong number of args for GetInterfaceIP: want 1 got 0"},
+		{"an unknown field", `{{ range . }}{{ .Nonsense }}{{ end }}`, "can't evaluate field Nonsense"},
+	} {
+		_, err := System{}.Expand(c.text)
+		checkErr(t, err, c.want, nil)
 	}
 	v4, err := System{}.PrivateIPv4()
 	if err != nil {

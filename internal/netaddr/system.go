@@ -1,19 +1,43 @@
 package netaddr
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
-	"github.com/hashicorp/go-sockaddr/template"
+	"github.com/DataDog/datadog-agent/pkg/template/text"
+	"github.com/hashicorp/go-sockaddr"
+	functions "github.com/hashicorp/go-sockaddr/template"
 )
 
 // System is the machine this process runs on. Its zero value is ready to use,
 // by any number of goroutines; every call looks at the interfaces anew.
 type System struct{}
 
-// Expand implements Host with github.com/hashicorp/go-sockaddr's templates.
-func (System) Expand(text string) (string, error) { return template.Parse(text) }
+// Expand implements Host: go-sockaddr's functions, over all interfaces. Fields
+// can be named in a template but no methods: the standard library's templates
+// find those by name at run time, so the linker would have to keep every method
+// of the program.
+func (System) Expand(text string) (string, error) {
+	interfaces, err := sockaddr.GetAllInterfaces()
+	if err != nil {
+		return "", fmt.Errorf("list the interfaces of this machine: %w", err)
+	}
+	t, err := template.New("address").Option("missingkey=error").
+		Funcs(functions.SourceFuncs).Funcs(functions.SortFuncs).
+		Funcs(functions.FilterFuncs).Funcs(functions.HelperFuncs).
+		Parse(text)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	if err := t.Execute(&out, interfaces); err != nil {
+		return "", err
+	}
+	return out.String(), nil
+}
 
 // PrivateIPv4 implements Host.
 func (System) PrivateIPv4() ([]netip.Addr, error) {

@@ -27,7 +27,7 @@ import (
 
 // Build compiles cmd/ctl of the module that contains the working directory
 // into dir and returns the binary's path. tags are build tags, separated by
-// commas; empty is the released program.
+// commas, beside those of the released program; empty is that program.
 func Build(ctx context.Context, dir, tags string) (string, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
@@ -37,13 +37,34 @@ func Build(ctx context.Context, dir, tags string) (string, error) {
 	if os.PathSeparator == '\\' {
 		bin += ".exe"
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", tags, "-o", bin, "./cmd/ctl")
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := build(ctx, root, bin, tags, "-s -w"); err != nil {
 		return "", fmt.Errorf("build ctl: %w\n%s", err, out)
 	}
 	return bin, nil
+}
+
+// Dependencies returns what the linker keeps of the released program and for
+// the sake of what, as its option -dumpdep prints it. dir is for the program,
+// which it builds on the way.
+func Dependencies(ctx context.Context, dir string) ([]byte, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, err := build(ctx, root, filepath.Join(dir, "ctl"), "", "-s -w -dumpdep")
+	if err != nil {
+		return nil, fmt.Errorf("build ctl: %w\n%s", err, out)
+	}
+	return out, nil
+}
+
+// build builds as the Makefile does and returns what was printed.
+func build(ctx context.Context, root, bin, tags, ldflags string) ([]byte, error) {
+	tags = strings.TrimSuffix("grpcnotrace,"+tags, ",")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", ldflags, "-tags", tags, "-o", bin, "./cmd/ctl")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	return cmd.CombinedOutput()
 }
 
 func moduleRoot(ctx context.Context) (string, error) {
