@@ -3,14 +3,15 @@
 // and whether colour is welcome. It also draws the two shapes every listing
 // comes in: a table of padded columns and indented JSON.
 //
-// It is not for prompts, pagers or progress bars, and knows no command. Rules
-// that keep it right: results go to Out and everything else to Err; nothing a
-// stream prints depends on whether it is a terminal, except colour; a write
-// that fails is remembered, so that a full disk cannot pass for success.
+// It is not for prompts, and knows no command. Rules that keep it right:
+// results go to Out and everything else to Err; nothing a stream prints depends
+// on whether it is a terminal, except colour and the StatusLine; a write that
+// fails is remembered, so that a full disk cannot pass for success.
 package iostreams
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"os"
 	"strconv"
@@ -36,6 +37,9 @@ type Streams struct {
 	ColorMode string
 	// Columns is the width of the terminal; zero means DefaultWidth.
 	Columns int
+	// ErrColumns returns the width of the terminal Err is, which may change;
+	// nil means Columns.
+	ErrColumns func() int
 	// LookupEnv finds the variables that steer colour and width. Nil means
 	// that none is set.
 	LookupEnv func(name string) (string, bool)
@@ -52,6 +56,10 @@ func System() *Streams {
 	_, s.InTerminal = terminalWidth(os.Stdin.Fd())
 	s.Columns, s.OutTerminal = terminalWidth(os.Stdout.Fd())
 	_, s.ErrTerminal = terminalWidth(os.Stderr.Fd())
+	s.ErrColumns = func() int {
+		columns, _ := terminalWidth(os.Stderr.Fd())
+		return columns
+	}
 	return s
 }
 
@@ -69,13 +77,28 @@ func Test(in string) (s *Streams, out, errOut *bytes.Buffer) {
 // Width returns how many columns a line on Out may have: COLUMNS where it is a
 // positive number, else the terminal's width, else DefaultWidth.
 func (s *Streams) Width() int {
-	if n, err := strconv.Atoi(s.env("COLUMNS")); err == nil && n > 0 {
-		return n
+	terminal := 0
+	if s.OutTerminal {
+		terminal = s.Columns
 	}
-	if s.OutTerminal && s.Columns > 0 {
-		return s.Columns
+	return s.width(terminal)
+}
+
+// errWidth is Width for Err.
+func (s *Streams) errWidth() int {
+	terminal := s.Columns
+	if s.ErrColumns != nil {
+		terminal = s.ErrColumns()
 	}
-	return DefaultWidth
+	return s.width(terminal)
+}
+
+func (s *Streams) width(terminal int) int {
+	n, err := strconv.Atoi(s.env("COLUMNS"))
+	if err != nil {
+		n = 0
+	}
+	return cmp.Or(max(n, 0), max(terminal, 0), DefaultWidth)
 }
 
 // ColorErr reports whether Err may carry colour.
@@ -115,8 +138,9 @@ func (s *Streams) env(name string) string {
 // writes nothing more, and every Write returns that error. It is not safe for
 // concurrent use.
 type Writer struct {
-	w   io.Writer
-	err error
+	w      io.Writer
+	err    error
+	status *StatusLine // makes way for what is written; nil for none
 }
 
 // NewWriter returns a Writer to w.
@@ -126,6 +150,9 @@ func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
+	}
+	if w.status != nil {
+		defer w.status.makeWay(p)()
 	}
 	n, err := w.w.Write(p)
 	w.err = err

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/cli"
 )
 
 // errFull ends a capture at its size.
@@ -24,6 +26,7 @@ var errFull = errors.New("the bundle has reached its size")
 type bundle struct {
 	dir   string
 	scrub *scrubber
+	bar   *cli.Bar // told what is written, then what is packed
 
 	mu    sync.Mutex
 	left  int64 // bytes that may still be written
@@ -104,6 +107,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	w.b.mu.Unlock()
 	n, err := w.f.Write(p)
 	w.n += int64(n)
+	w.b.bar.Add(0, int64(n))
 	return n, err
 }
 
@@ -170,6 +174,7 @@ func (b *bundle) archive(target string) (err error) {
 		if err := pack(packed, filepath.Join(b.dir, filepath.FromSlash(entry.Name)), path.Join(root, entry.Name), b.index.Ended); err != nil {
 			return fmt.Errorf("%s: %w", entry.Name, err)
 		}
+		b.bar.Add(0, entry.Bytes)
 	}
 	if err := errors.Join(packed.Close(), zipped.Close(), buffered.Flush()); err != nil {
 		return err

@@ -59,6 +59,8 @@ const selfPath = "/v1/agent/self"
 type options struct {
 	f    *cli.Factory
 	conn *cli.Conn
+	// progress shows how much of the time is over, then the packing.
+	progress *cli.Progress
 
 	capture            []string
 	duration, interval time.Duration
@@ -120,6 +122,7 @@ ctl debug -capture metrics,logs -archive=false`,
 	flags.BoolVar(&o.archive, "archive", true, "pack the capture; false leaves a directory")
 	flags.StringVar(&o.maxSize, "max-size", "512MiB", "end the capture when it has this `SIZE`, before it is packed")
 	o.conn = f.Connect(cmd)
+	o.progress = f.Progress(cmd)
 	return cmd
 }
 
@@ -191,7 +194,9 @@ func (o *options) run(ctx context.Context) error {
 	if err := o.announce(b, target); err != nil {
 		return errors.Join(err, os.RemoveAll(b.dir))
 	}
+	b.bar = o.progress.Start(cli.Work{What: "Capturing", Time: o.duration})
 	o.captureAll(ctx, b)
+	b.bar.End()
 	return o.save(b, target)
 }
 
@@ -427,7 +432,7 @@ func (o *options) save(b *bundle, target string) error {
 		return cli.Failf("Error completing the capture: %w; what there is is in %s", err, b.dir)
 	}
 	if o.archive {
-		if err := b.archive(target); err != nil {
+		if err := o.pack(b, target); err != nil {
 			return cli.Failf("Error writing %s: %w; the capture is in %s", target, err, b.dir)
 		}
 	}
@@ -450,6 +455,17 @@ func (o *options) save(b *bundle, target string) error {
 		o.say("==> Saved debug directory: %s", target)
 	}
 	return nil
+}
+
+// pack archives the bundle and shows how far that is.
+func (o *options) pack(b *bundle, target string) error {
+	work := cli.Work{What: "Packing"}
+	for _, f := range b.index.Files {
+		work.Bytes += f.Bytes
+	}
+	b.bar = o.progress.Start(work)
+	defer b.bar.End()
+	return b.archive(target)
 }
 
 func onlyEmpty(files []file) bool {

@@ -257,6 +257,29 @@ func TestAnInterruptKeepsWhatWasCaptured(t *testing.T) {
 	}
 }
 
+// TestProgress checks that what is captured and what is packed is counted.
+func TestProgress(t *testing.T) {
+	r, out := run(t, clitest.NewAgent(t, answers()), nil, "-capture=members", "-progress=json")
+	var ends []map[string]any
+	for text := range strings.Lines(r.Err) {
+		var l struct{ Progress map[string]any }
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if l.Progress["Ended"] == true {
+			ends = append(ends, l.Progress)
+		}
+	}
+	size := 0.0
+	for _, text := range unpack(t, out+".tar.gz") {
+		size += float64(len(text))
+	}
+	if len(ends) != 2 || ends[0]["What"] != "Capturing" || ends[0]["Bytes"] == 0.0 || ends[1]["What"] != "Packing" ||
+		ends[1]["Bytes"] != ends[1]["TotalBytes"] || ends[1]["Bytes"].(float64) > size {
+		t.Errorf("%v, and %v bytes are packed", ends, size)
+	}
+}
+
 func TestWithoutAnArchiveADirectoryIsLeft(t *testing.T) {
 	r, out := run(t, clitest.NewAgent(t, answers()), nil, "-capture=members", "-archive=false")
 	if _, err := os.Stat(filepath.Join(out, "scrubbed.json")); r.Code != 0 || err != nil {

@@ -26,9 +26,10 @@ func folder(path string) string {
 }
 
 type lsOptions struct {
-	conn *cli.Conn
-	out  *cli.Output
-	long bool
+	conn     *cli.Conn
+	out      *cli.Output
+	progress *cli.Progress
+	long     bool
 }
 
 func newLs(f *cli.Factory) *cobra.Command {
@@ -52,6 +53,7 @@ ctl kv ls -l config`,
 	}
 	cmd.Flags().BoolVarP(&o.long, "long", "l", false, "show numbers of keys and bytes, and the highest index")
 	o.out = f.Output(cmd)
+	o.progress = f.Progress(cmd)
 	o.conn = f.ConnectServer(cmd)
 	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 1)
 	cli.DetailedExit(cmd)
@@ -117,8 +119,10 @@ func (o *lsOptions) names(ctx context.Context, kv *api.KV, prefix string) ([]chi
 
 // measure counts what is below prefix in the memory of one level.
 func (o *lsOptions) measure(ctx context.Context, prefix string) ([]child, error) {
+	bar := o.progress.Start(cli.Work{What: "Reading", Unit: "keys"})
+	defer bar.End()
 	var list []child
-	err := stream(ctx, o.conn, prefix, func(e *api.KVPair) error {
+	err := stream(ctx, o.conn, prefix, bar, func(e *api.KVPair) error {
 		name := strings.TrimPrefix(e.Key, prefix)
 		if i := strings.Index(name, separator); i >= 0 {
 			name = name[:i+1]

@@ -15,11 +15,12 @@ import (
 
 // copyOptions is kv cp and kv mv.
 type copyOptions struct {
-	conn    *cli.Conn
-	change  *cli.Change
-	move    bool
-	recurse bool
-	force   bool
+	conn     *cli.Conn
+	change   *cli.Change
+	progress *cli.Progress
+	move     bool
+	recurse  bool
+	force    bool
 }
 
 func newCp(f *cli.Factory) *cobra.Command {
@@ -64,6 +65,7 @@ func newCopy(f *cli.Factory, o *copyOptions, cmd *cobra.Command) *cobra.Command 
 	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite keys that have another value")
 	o.conn = f.ConnectServer(cmd)
 	o.change = f.Change(cmd, o.conn)
+	o.progress = f.Progress(cmd)
 	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 2)
 	cli.DetailedExit(cmd)
 	return cmd
@@ -123,9 +125,9 @@ func (o *copyOptions) run(cmd *cobra.Command, from, to string) error {
 	if o.change.DryRun() {
 		return cli.Show(o.change.List(), steps, plan)
 	}
-	verb, overwritten := "copy", 0
+	verb, doing, overwritten := "copy", "Copying", 0
 	if o.move {
-		verb = "move"
+		verb, doing = "move", "Moving"
 	}
 	for _, s := range plan {
 		if s.Action == actionOverwrite {
@@ -140,11 +142,14 @@ func (o *copyOptions) run(cmd *cobra.Command, from, to string) error {
 	if ok, err := o.change.Begin("%s", what); !ok {
 		return err
 	}
+	bar := o.progress.Start(cli.Work{What: doing, Unit: "keys", Items: int64(len(plan))})
+	defer bar.End()
 	for i, s := range plan {
 		if err := o.apply(cmd.Context(), client.KV(), s); err != nil {
 			return fmt.Errorf("%w. Before it, %d of %d keys were done, as listed; the %d behind it were not touched. The same command goes on from here",
 				err, i, len(plan), len(plan)-i-1)
 		}
+		bar.Add(1, 0)
 		if err := o.tell(s); err != nil {
 			return err
 		}

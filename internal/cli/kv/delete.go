@@ -12,6 +12,7 @@ import (
 type deleteOptions struct {
 	conn        *cli.Conn
 	change      *cli.Change
+	progress    *cli.Progress
 	cas         bool
 	modifyIndex uint64
 	recurse     bool
@@ -35,6 +36,7 @@ ctl kv delete -cas -modify-index=123 config/limit`,
 	flags.BoolVar(&o.recurse, "recurse", false, "delete all keys that begin with the prefix")
 	o.conn = f.ConnectServer(cmd)
 	o.change = f.Change(cmd, o.conn)
+	o.progress = f.Progress(cmd)
 	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 1)
 	return cmd
 }
@@ -69,7 +71,11 @@ func (o *deleteOptions) run(cmd *cobra.Command, args []string) error {
 	success := "Success! Deleted key: %s\n"
 	switch {
 	case o.recurse:
-		if _, err := kv.DeleteTree(key, write); err != nil {
+		// It is one request, so there is only the time to show.
+		bar := o.progress.Start(cli.Work{What: "Deleting"})
+		_, err := kv.DeleteTree(key, write)
+		bar.End()
+		if err != nil {
 			return cli.Failf("Error! Did not delete prefix %s: %w", key, err)
 		}
 		success = "Success! Deleted keys with prefix: %s\n"

@@ -17,10 +17,11 @@ import (
 )
 
 type diffOptions struct {
-	f       *cli.Factory
-	conn    *cli.Conn
-	out     *cli.Output
-	against string
+	f        *cli.Factory
+	conn     *cli.Conn
+	out      *cli.Output
+	progress *cli.Progress
+	against  string
 }
 
 func newDiff(f *cli.Factory) *cobra.Command {
@@ -52,6 +53,7 @@ ctl kv diff -o jsonl config/ backup/`,
 	// Names are fixed; this fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("against-context", f.CompleteContexts(-1))
 	o.out = f.Output(cmd)
+	o.progress = f.Progress(cmd)
 	o.conn = f.ConnectServer(cmd)
 	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 2)
 	cli.DetailedExit(cmd)
@@ -133,7 +135,9 @@ func (o *diffOptions) run(ctx context.Context, prefix, other string) error {
 			return cli.Failf("-against-context %s: %w", o.against, err)
 		}
 	}
-	list, err := compare(ctx, o.conn, prefix, there, other)
+	bar := o.progress.Start(cli.Work{What: "Comparing", Unit: "keys"})
+	list, err := compare(ctx, bar, o.conn, prefix, there, other)
+	bar.End()
 	if err != nil {
 		return err
 	}
@@ -145,16 +149,16 @@ func (o *diffOptions) run(ctx context.Context, prefix, other string) error {
 
 // compare holds a digest of every key of one side, and reads the other as it
 // comes.
-func compare(ctx context.Context, here *cli.Conn, prefix string, there *cli.Conn, other string) ([]difference, error) {
+func compare(ctx context.Context, bar *cli.Bar, here *cli.Conn, prefix string, there *cli.Conn, other string) ([]difference, error) {
 	known := map[string]*side{}
-	if err := stream(ctx, here, prefix, func(e *api.KVPair) error {
+	if err := stream(ctx, here, prefix, bar, func(e *api.KVPair) error {
 		known[strings.TrimPrefix(e.Key, prefix)] = newSide(e)
 		return nil
 	}); err != nil {
 		return nil, err
 	}
 	list := []difference{}
-	if err := stream(ctx, there, other, func(e *api.KVPair) error {
+	if err := stream(ctx, there, other, bar, func(e *api.KVPair) error {
 		key, now := strings.TrimPrefix(e.Key, other), newSide(e)
 		was := known[key]
 		delete(known, key)

@@ -19,6 +19,7 @@ type getOptions struct {
 	conn      *cli.Conn
 	out       *cli.Output
 	watch     *cli.Watch
+	progress  *cli.Progress
 	base64    bool
 	detailed  bool
 	keys      bool
@@ -50,6 +51,7 @@ ctl kv get -watch -once -timeout 10m config/limit`,
 	o.out = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
 	o.watch = f.Watch(cmd, o.out, o.conn)
+	o.progress = f.Progress(cmd)
 	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 1)
 	return cmd
 }
@@ -127,8 +129,10 @@ func (o *getOptions) prefix(ctx context.Context, kv *api.KV, prefix string) erro
 		return err
 	}
 	defer cancel()
+	bar := o.progress.Start(cli.Work{What: "Reading", Unit: "keys", Listed: true})
+	defer bar.End()
 	sink := cli.NewSink(o.out, view)
-	if err := stream(ctx, o.conn, prefix, sink.Add); err != nil {
+	if err := stream(ctx, o.conn, prefix, bar, sink.Add); err != nil {
 		// What came is shown; the array of JSON stays open, as a sign.
 		return errors.Join(err, sink.Flush())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
 
 	"github.com/ctl-sh/ctl/internal/cli"
@@ -13,7 +14,8 @@ import (
 // stream asks for all keys that begin with prefix and hands them to each as
 // they arrive, one at a time, so that any number of keys needs the memory of
 // one. No keys is no error. What each returns ends the stream and is returned.
-func stream(ctx context.Context, conn *cli.Conn, prefix string, each func(*api.KVPair) error) error {
+// bar is told what came.
+func stream(ctx context.Context, conn *cli.Conn, prefix string, bar *cli.Bar, each func(*api.KVPair) error) error {
 	resp, err := conn.Get(ctx, "/v1/kv/"+prefix, url.Values{"recurse": {""}})
 	if err != nil {
 		if cli.IsNotFound(err) {
@@ -22,7 +24,7 @@ func stream(ctx context.Context, conn *cli.Conn, prefix string, each func(*api.K
 		return cli.Failf("Error querying Consul agent: %w", err)
 	}
 	defer resp.Body.Close()
-	dec := json.NewDecoder(resp.Body)
+	dec := json.NewDecoder(&counted{resp.Body, bar})
 	switch first, err := dec.Token(); {
 	case err != nil:
 		return cli.Failf("Error querying Consul agent: read keys: %w", err)
@@ -37,6 +39,7 @@ func stream(ctx context.Context, conn *cli.Conn, prefix string, each func(*api.K
 		if err := dec.Decode(&pair); err != nil {
 			return broken(n, err)
 		}
+		bar.Add(1, 0)
 		if err := each(&pair); err != nil {
 			return err
 		}
@@ -48,6 +51,18 @@ func stream(ctx context.Context, conn *cli.Conn, prefix string, each func(*api.K
 		return broken(n, err)
 	}
 	return nil
+}
+
+// counted tells a bar what is read.
+type counted struct {
+	r   io.Reader
+	bar *cli.Bar
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.bar.Add(0, int64(n))
+	return n, err
 }
 
 func broken(n int, err error) error {

@@ -22,8 +22,9 @@ type exported struct {
 
 func newExport(f *cli.Factory) *cobra.Command {
 	var (
-		conn *cli.Conn
-		out  *cli.Output
+		conn     *cli.Conn
+		out      *cli.Output
+		progress *cli.Progress
 	)
 	cmd := &cobra.Command{
 		Use:   "export [options] [PREFIX]",
@@ -40,8 +41,10 @@ ctl kv export config/ > config.json`,
 			if _, err := conn.Client(); err != nil {
 				return err
 			}
+			bar := progress.Start(cli.Work{What: "Exporting", Unit: "keys", Listed: true})
+			defer bar.End()
 			sink := cli.NewSink(out, exports)
-			if err := stream(cmd.Context(), conn, prefix, func(e *api.KVPair) error {
+			if err := stream(cmd.Context(), conn, prefix, bar, func(e *api.KVPair) error {
 				return sink.Add(exported{e.Key, e.Flags, base64.StdEncoding.EncodeToString(e.Value)})
 			}); err != nil {
 				// The array stays open, so that nobody takes it for whole.
@@ -51,6 +54,7 @@ ctl kv export config/ > config.json`,
 		},
 	}
 	out = f.Output(cmd)
+	progress = f.Progress(cmd)
 	conn = f.ConnectServer(cmd)
 	cmd.ValidArgsFunction = conn.Complete(cli.LiveKeys, 1)
 	return cmd
@@ -68,10 +72,11 @@ var exports = cli.View[exported]{
 }
 
 type importOptions struct {
-	f      *cli.Factory
-	conn   *cli.Conn
-	change *cli.Change
-	prefix string
+	f        *cli.Factory
+	conn     *cli.Conn
+	change   *cli.Change
+	progress *cli.Progress
+	prefix   string
 }
 
 func newImport(f *cli.Factory) *cobra.Command {
@@ -90,6 +95,7 @@ ctl kv import -prefix copy/ @keys.json`,
 	cmd.Flags().StringVar(&o.prefix, "prefix", "", "`PREFIX` to put before every key; a / between is added if missing")
 	o.conn = f.ConnectServer(cmd)
 	o.change = f.Change(cmd, o.conn)
+	o.progress = f.Progress(cmd)
 	return cmd
 }
 
@@ -115,10 +121,17 @@ func (o *importOptions) run(cmd *cobra.Command, args []string) error {
 	if ok, err := o.change.Begin("write %d keys", len(pairs)); !ok {
 		return err
 	}
+	work := cli.Work{What: "Importing", Unit: "keys", Items: int64(len(pairs))}
+	for _, p := range pairs {
+		work.Bytes += int64(len(p.Value))
+	}
+	bar := o.progress.Start(work)
+	defer bar.End()
 	for i, p := range pairs {
 		if _, err := client.KV().Put(p, o.conn.Write(cmd.Context())); err != nil {
 			return cli.Failf("Error! Failed writing data for key %s (%d of %d keys imported before it): %w", p.Key, i, len(pairs), err)
 		}
+		bar.Add(1, int64(len(p.Value)))
 		if err := o.change.Printf("Imported: %s", p.Key); err != nil {
 			return err
 		}
