@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,7 +26,7 @@ func TestInboundStreamsAreLimited(t *testing.T) {
 			return tr
 		}
 		var out bytes.Buffer
-		f := limitStreams(listen(1), slog.New(slog.NewTextHandler(&out, nil)))
+		f := newInflow(listen(1), newHeard(), slog.New(slog.NewTextHandler(&out, nil)))
 		var taken []net.Conn
 		dial := func(n, times int) {
 			tr := listen(n)
@@ -74,7 +76,7 @@ func TestLibraryLinesAreMadeClear(t *testing.T) {
 	wrongKey := "[ERR] memberlist: Decrypt packet failed: no installed keys could decrypt the message from=10.0.0.%d:%d"
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		l := newLibraryLog(slog.New(slog.NewTextHandler(&out, nil)))
+		l := newLibraryLog(slog.New(slog.NewTextHandler(&out, nil)), newRefusals())
 		lines := func() []string {
 			defer out.Reset()
 			return strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -109,5 +111,42 @@ func TestJitterStaysNear(t *testing.T) {
 	}
 	if d := jitter(1); d > 2 {
 		t.Errorf("got %s", d)
+	}
+}
+
+func TestRefusalsAreBounded(t *testing.T) {
+	r := newRefusals()
+	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for i := range 3 * maxRefusals {
+		r.count(fmt.Sprintf("10.0.%d.%d:%d", i/256, i%256, i), RefusedOtherKey, begin.Add(time.Duration(i)*time.Second))
+		r.count("10.9.9.9:1", RefusedNoKeyThere, begin.Add(time.Duration(i)*time.Second))
+	}
+	list := (&Pool{refusals: r}).Refusals()
+	if len(list) != maxRefusals || list[0].Last.Before(list[1].Last) {
+		t.Fatalf("%d refusals, the first two %+v", len(list), list[:2])
+	}
+	if i := slices.IndexFunc(list, func(r Refusal) bool { return r.Reason == RefusedNoKeyThere }); i < 0 || list[i].Count != 3*maxRefusals {
+		t.Errorf("the one that goes on is at %d of %+v", i, list)
+	}
+}
+
+func TestHeardIsBounded(t *testing.T) {
+	h := newHeard()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	host := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	note := func(i int) {
+		h.note(net.UDPAddrFromAddrPort(netip.AddrPortFrom(host(i), 8301)), at)
+	}
+	for i := range maxHeard + 10 {
+		note(i)
+	}
+	if _, ok := h.from(host(maxHeard + 5)); ok || len(h.last) != maxHeard {
+		t.Errorf("%d hosts, one too many: %t", len(h.last), ok)
+	}
+	at = at.Add(2 * heardKept)
+	note(0)
+	note(maxHeard + 5)
+	if got, ok := h.from(host(maxHeard + 5)); !ok || got != at || len(h.last) != 2 {
+		t.Errorf("heard %s, %t; %d hosts", got, ok, len(h.last))
 	}
 }

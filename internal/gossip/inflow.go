@@ -20,11 +20,14 @@ const (
 	maxStreamsPerHost = 16
 )
 
-// inflow is a transport that limits inbound streams. What is over the limit is
-// closed at once; the other side tries again.
+// inflow is a transport that limits inbound streams, and remembers from whom
+// packets come. A stream over the limit is closed at once; the other side tries
+// again.
 type inflow struct {
 	memberlist.NodeAwareTransport
 	log     *slog.Logger
+	heard   *heard
+	packets chan *memberlist.Packet
 	streams chan net.Conn
 	stop    chan struct{}
 	once    sync.Once
@@ -36,26 +39,32 @@ type inflow struct {
 	told   bool // that the limit was met, since it was last far away
 }
 
-// limitStreams wraps t and starts to pass its streams on; Shutdown ends that.
-func limitStreams(t memberlist.NodeAwareTransport, log *slog.Logger) *inflow {
+// newInflow wraps t and starts to pass on what comes in; Shutdown ends that.
+func newInflow(t memberlist.NodeAwareTransport, h *heard, log *slog.Logger) *inflow {
 	f := &inflow{
 		NodeAwareTransport: t,
 		log:                log,
+		heard:              h,
+		packets:            make(chan *memberlist.Packet),
 		streams:            make(chan net.Conn),
 		stop:               make(chan struct{}),
 		byHost:             make(map[string]int),
 	}
 	f.pump.Go(f.pass)
+	f.pump.Go(f.passPackets)
 	return f
 }
+
+// PacketCh implements memberlist.Transport.
+func (f *inflow) PacketCh() <-chan *memberlist.Packet { return f.packets }
 
 // StreamCh implements memberlist.Transport.
 func (f *inflow) StreamCh() <-chan net.Conn { return f.streams }
 
 // Shutdown implements memberlist.Transport.
 func (f *inflow) Shutdown() error {
-	// The inner transport may be about to hand over a stream, so pass goes
-	// on until it has stopped.
+	// The inner transport may be about to hand something over, so passing
+	// goes on until it has stopped.
 	err := f.NodeAwareTransport.Shutdown()
 	f.once.Do(func() { close(f.stop) })
 	f.pump.Wait()
@@ -67,6 +76,21 @@ func (f *inflow) pass() {
 		select {
 		case conn := <-f.NodeAwareTransport.StreamCh():
 			f.admit(conn)
+		case <-f.stop:
+			return
+		}
+	}
+}
+
+func (f *inflow) passPackets() {
+	for {
+		select {
+		case p := <-f.NodeAwareTransport.PacketCh():
+			f.heard.note(p.From, p.Timestamp)
+			select {
+			case f.packets <- p:
+			case <-f.stop: // nobody reads it any more
+			}
 		case <-f.stop:
 			return
 		}

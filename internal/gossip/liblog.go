@@ -19,34 +19,37 @@ const noisePause = time.Minute
 var rewrites = []struct {
 	text   string // part of the library's line
 	line   string // what is logged instead, before the line's "from=…"
+	reason string // why gossip was refused, for Refusals; empty: it was not
 	repeat bool   // false: at most once in noisePause for each source
 }{
-	{"Shutdown without a Leave", "[DEBUG] serf: shutting down without leaving", true},
+	{"Shutdown without a Leave", "[DEBUG] serf: shutting down without leaving", "", true},
 	{"no installed keys could decrypt the message",
 		"[ERR] memberlist: gossip refused: it is encrypted with a key this agent does not have " +
-			"(compare `encrypt` and the keyring files of both agents)", false},
+			"(compare `encrypt` and the keyring files of both agents)", RefusedOtherKey, false},
 	{"remote state is encrypted and encryption is not configured",
 		"[ERR] memberlist: gossip refused: it is encrypted, but this agent has no gossip key " +
-			"(set `encrypt` to the other agents' key)", false},
+			"(set `encrypt` to the other agents' key)", RefusedNoKeyHere, false},
 	{"encryption is configured but remote state is not encrypted",
 		"[ERR] memberlist: gossip refused: it is not encrypted, but this agent has a gossip key " +
-			"(the other agent needs `encrypt`)", false},
-	{"cannot decrypt empty payload", "[ERR] memberlist: gossip refused: empty message", false},
+			"(the other agent needs `encrypt`)", RefusedNoKeyThere, false},
+	{"cannot decrypt empty payload", "[ERR] memberlist: gossip refused: empty message", RefusedUnreadable, false},
 	{"msg type (", "[ERR] memberlist: gossip refused: unknown message, perhaps encrypted while this agent " +
-		"has no gossip key", false},
+		"has no gossip key", RefusedUnreadable, false},
 }
 
-// libraryLog passes on what serf and memberlist log, made clear and less noisy.
+// libraryLog passes on what serf and memberlist log, made clear and less noisy,
+// and counts what they refuse: their log is the only place that says so.
 type libraryLog struct {
-	next io.Writer
+	next     io.Writer
+	refusals *refusals
 
 	mu   sync.Mutex
 	last map[string]time.Time // when a line was last passed on
 }
 
 // newLibraryLog returns the logger for serf and memberlist.
-func newLibraryLog(l *slog.Logger) *log.Logger {
-	return log.New(&libraryLog{next: logging.StdLog(l).Writer(), last: make(map[string]time.Time)}, "", 0)
+func newLibraryLog(l *slog.Logger, r *refusals) *log.Logger {
+	return log.New(&libraryLog{next: logging.StdLog(l).Writer(), refusals: r, last: make(map[string]time.Time)}, "", 0)
 }
 
 // Write implements io.Writer: one line a call, as log.Logger does.
@@ -57,7 +60,11 @@ func (w *libraryLog) Write(line []byte) (int, error) {
 		}
 		out := []byte(r.line)
 		if i := bytes.LastIndex(line, []byte(" from=")); i >= 0 {
-			out = append(out, bytes.TrimRight(line[i:], "\n")...)
+			source := bytes.TrimRight(line[i:], "\n")
+			out = append(out, source...)
+			if r.reason != "" {
+				w.refusals.count(string(bytes.TrimPrefix(source, []byte(" from="))), r.reason, time.Now())
+			}
 		}
 		if !r.repeat && w.recent(r.text, line) {
 			return len(line), nil

@@ -21,7 +21,7 @@ func (p *Pool) listen() (memberlist.NodeAwareTransport, error) {
 	t, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{
 		BindAddrs: []string{p.cfg.BindAddr},
 		BindPort:  p.cfg.BindPort,
-		Logger:    newLibraryLog(p.log),
+		Logger:    newLibraryLog(p.log, p.refusals),
 	})
 	if err == nil {
 		return &netTransport{NetTransport: t}, nil

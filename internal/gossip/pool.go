@@ -51,6 +51,9 @@ type Pool struct {
 	tagMu sync.Mutex
 	tags  map[string]string
 
+	heard    *heard
+	refusals *refusals
+
 	subsMu sync.Mutex
 	subs   map[*Subscription]struct{}
 
@@ -78,6 +81,8 @@ func New(cfg Config) (*Pool, error) {
 		tags:      cfg.Identity.tags(cfg.Kind),
 		subs:      make(map[*Subscription]struct{}),
 		leaving:   make(chan struct{}, 1),
+		heard:     newHeard(),
+		refusals:  newRefusals(),
 	}, nil
 }
 
@@ -151,7 +156,7 @@ func (p *Pool) serfConfig() (*serf.Config, error) {
 	if p.previous, err = p.prepareSnapshot(); err != nil {
 		return nil, err
 	}
-	logger := newLibraryLog(p.log)
+	logger := newLibraryLog(p.log, p.refusals)
 	if p.transport, err = p.listen(); err != nil {
 		return nil, err
 	}
@@ -178,7 +183,7 @@ func (p *Pool) serfConfig() (*serf.Config, error) {
 		c.SnapshotPath = p.cfg.file("snapshot")
 	}
 	c.MemberlistConfig = p.memberlistConfig(ring)
-	c.MemberlistConfig.Transport = limitStreams(p.transport, p.log)
+	c.MemberlistConfig.Transport = newInflow(p.transport, p.heard, p.log)
 	c.MemberlistConfig.Logger = logger
 	return c, nil
 }
