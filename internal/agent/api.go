@@ -19,7 +19,7 @@ import (
 func (a *Agent) routes() []httpapi.Route {
 	rt := a.rt.Load()
 	api := &agentapi.API{
-		Agent: apiView{a}, Logs: a.cfg.Logs, Metrics: a.metrics, Authz: authz.Open{},
+		Agent: apiView{a}, Gossip: a.lan, Joins: a.joining, Logs: a.cfg.Logs, Metrics: a.metrics, Authz: authz.Open{},
 		NodeName: rt.NodeName, DataDir: rt.DataDir, EnableDebug: func() bool { return a.rt.Load().EnableDebug },
 	}
 	certificates := &connectapi.API{
@@ -27,6 +27,15 @@ func (a *Agent) routes() []httpapi.Route {
 		DefaultWait: rt.DefaultQueryTime, MaxWait: rt.MaxQueryTime,
 	}
 	return slices.Concat(api.Routes(), certificates.Routes())
+}
+
+// joining tells how far the joins are.
+func (a *Agent) joining() []gossip.JoinProgress {
+	var list []gossip.JoinProgress
+	for _, r := range a.retry {
+		list = append(list, r.Progress().Get())
+	}
+	return list
 }
 
 // apiView is the agent as its own HTTP routes see it. It implements

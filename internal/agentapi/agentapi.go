@@ -47,15 +47,25 @@ type Agent interface {
 	Reload(ctx context.Context) error
 }
 
+// Gossip is what ctl/diagnose tells about of the LAN pool; [gossip.Pool] is one.
+type Gossip interface {
+	Encrypted() bool
+	// Probe probes the members of these names, or a sample. It fails as
+	// Unavailable while the pool does not run.
+	Probe(ctx context.Context, names ...string) ([]gossip.Probe, error)
+	Refusals() []gossip.Refusal
+}
+
 // Logs gives away what is logged.
 type Logs interface {
 	// Subscribe starts a stream of lines at the level and above.
 	Subscribe(level string, json bool) (*logging.Subscription, error)
 }
 
-// API is the edge. All fields but DataDir and EnableDebug are required.
+// API is the edge. All fields but DataDir, Joins and EnableDebug are required.
 type API struct {
 	Agent   Agent
+	Gossip  Gossip
 	Logs    Logs
 	Metrics Metrics
 	Authz   authz.Resolver
@@ -64,11 +74,14 @@ type API struct {
 	// DataDir is the directory whose disk agent/host and ctl/diagnose
 	// describe; "" is, of the first, that of temporary files.
 	DataDir string
+	// Joins tells how far retry_join and retry_join_wan are; nil is that
+	// there is neither.
+	Joins func() []gossip.JoinProgress
 	// EnableDebug reports whether the routes below /debug/pprof/ are open. It
 	// is asked at every request, because a reload may change it; nil is no.
 	EnableDebug func() bool
 
-	fsync fsyncTurn
+	measuring turn
 }
 
 // Routes returns the routes.

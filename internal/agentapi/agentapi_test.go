@@ -42,6 +42,8 @@ type agent struct {
 	lan, wan []gossip.Member
 	asked    []string
 	err      error
+	probes   []gossip.Probe
+	refusals []gossip.Refusal
 }
 
 func (a *agent) Self() agentapi.Self { return a.self }
@@ -67,6 +69,12 @@ func (a *agent) ForceLeave(ctx context.Context, node string, prune, wan bool) er
 }
 func (a *agent) Leave(ctx context.Context) error  { return a.ask(ctx, "leave") }
 func (a *agent) Reload(ctx context.Context) error { return a.ask(ctx, "reload") }
+
+func (a *agent) Encrypted() bool            { return true }
+func (a *agent) Refusals() []gossip.Refusal { return a.refusals }
+func (a *agent) Probe(ctx context.Context, names ...string) ([]gossip.Probe, error) {
+	return a.probes, a.ask(ctx, "probe %q", names)
+}
 
 // metrics are two texts.
 type metrics struct{}
@@ -108,7 +116,7 @@ func newFixture(t *testing.T) *fixture {
 		lan: []gossip.Member{n1, n2},
 		wan: []gossip.Member{{Name: "n1.dc1"}},
 	}}
-	f.api = &agentapi.API{Agent: f.agent, Logs: logs, Metrics: metrics{}, Authz: authz.Open{}, NodeName: "n1", DataDir: t.TempDir(), EnableDebug: func() bool { return true }}
+	f.api = &agentapi.API{Agent: f.agent, Gossip: f.agent, Logs: logs, Metrics: metrics{}, Authz: authz.Open{}, NodeName: "n1", DataDir: t.TempDir(), EnableDebug: func() bool { return true }}
 	return f
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/authz"
+	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/httpapi"
 )
 
@@ -18,6 +20,8 @@ type diagnosis struct {
 	Time time.Time
 	// DataDir is null for an agent that keeps nothing on disk.
 	DataDir *dataDirInfo
+	// Gossip is null while gossip does not run yet.
+	Gossip *gossipInfo
 }
 
 type dataDirInfo struct {
@@ -31,18 +35,45 @@ type dataDirInfo struct {
 	Error string
 }
 
-// fsyncTurn lets one request measure at a time: two would measure each other.
-type fsyncTurn struct{ sync.Mutex }
+// turn lets one request measure at a time: two would measure each other, and
+// many would be a load on other agents. The zero turn is ready.
+type turn struct {
+	once sync.Once
+	c    chan struct{}
+}
 
+// take waits for the turn, or for the end of ctx. give ends the turn.
+func (t *turn) take(ctx context.Context) (give func(), err error) {
+	t.once.Do(func() { t.c = make(chan struct{}, 1) })
+	select {
+	case t.c <- struct{}{}:
+		return func() { <-t.c }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// diagnose answers with the disk and with gossip: with ?member=, which may be
+// repeated, as these members are reached, or else a sample.
 func (a *API) diagnose(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
 	if err := authz.Require(ctx, a.Authz, r.Options.Token, authz.Operator, "", authz.Read); err != nil {
 		return nil, err
 	}
+	members := r.Query["member"]
+	if len(members) > gossip.MaxProbes {
+		return nil, failure.Newf(failure.BadRequest, "member: %d names are too many: at most %d in one request", len(members), gossip.MaxProbes)
+	}
+	give, err := a.measuring.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer give()
 	d := diagnosis{Time: time.Now()}
 	if a.DataDir != "" {
-		a.fsync.Lock()
-		defer a.fsync.Unlock()
 		d.DataDir = describeDataDir(a.DataDir)
+	}
+	if d.Gossip, err = a.describeGossip(ctx, members); err != nil {
+		return nil, err
 	}
 	return &httpapi.Response{Body: d}, nil
 }

@@ -36,6 +36,9 @@ type AddressError struct {
 	// Err is what happened, ending with what to do about it where the cause
 	// is known.
 	Err error
+	// Reason is RefusedOtherKey and the like where the gossip keys differ, as
+	// seen from this agent; else empty.
+	Reason string
 }
 
 // Error implements error.
@@ -130,7 +133,8 @@ func (p *Pool) joinTargets(ctx context.Context, targets []target, r joinReport) 
 			_, c.err = s.Join([]string{c.addr.String()}, true)
 		}
 		if c.err != nil {
-			r.failures = append(r.failures, AddressError{Addr: c.String(), Err: explain(c.err)})
+			reason, err := explain(c.err)
+			r.failures = append(r.failures, AddressError{Addr: c.String(), Err: err, Reason: reason})
 			continue
 		}
 		r.joined++
@@ -335,21 +339,22 @@ type contextDialer interface {
 	DialContext(ctx context.Context, addr string) (net.Conn, error)
 }
 
-// explain adds what to do to the errors whose text does not say it. memberlist
-// has no kinds, so its texts are matched.
-func explain(err error) error {
-	for _, e := range []struct{ text, advice string }{
-		{"no installed keys could decrypt", "its gossip key is another one: compare `encrypt` and the keyring files of both agents"},
-		{"remote state is encrypted and encryption is not configured", "it has a gossip key and this agent has none: set `encrypt` here"},
-		{"encryption is configured but remote state is not encrypted", "this agent has a gossip key and that one has none: set `encrypt` there"},
-		{"connection refused", "no agent is listening there"},
+// explain adds what to do to the errors whose text does not say it, and returns
+// the reason where it is a gossip key. memberlist has no kinds, so its texts are
+// matched.
+func explain(err error) (reason string, explained error) {
+	for _, e := range []struct{ text, reason, advice string }{
+		{"no installed keys could decrypt", RefusedOtherKey, "its gossip key is another one: compare `encrypt` and the keyring files of both agents"},
+		{"remote state is encrypted and encryption is not configured", RefusedNoKeyHere, "it has a gossip key and this agent has none: set `encrypt` here"},
+		{"encryption is configured but remote state is not encrypted", RefusedNoKeyThere, "this agent has a gossip key and that one has none: set `encrypt` there"},
+		{"connection refused", "", "no agent is listening there"},
 	} {
 		if strings.Contains(err.Error(), e.text) {
-			return fmt.Errorf("%w (%s)", err, e.advice)
+			return e.reason, fmt.Errorf("%w (%s)", err, e.advice)
 		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return fmt.Errorf("no answer (is the machine up, and is the port open in its firewall?)")
+		return "", fmt.Errorf("no answer (is the machine up, and is the port open in its firewall?)")
 	}
-	return err
+	return "", err
 }

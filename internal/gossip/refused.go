@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Why gossip was refused.
+// Why gossip was refused, as the agent sees it that says so.
 const (
 	RefusedOtherKey   = "other-key"    // encrypted with a key this agent does not have
 	RefusedNoKeyHere  = "no-key-here"  // encrypted, and this agent has no key

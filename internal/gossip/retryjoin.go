@@ -50,6 +50,11 @@ const (
 	JoinGaveUp
 )
 
+// String returns a word for the state, which the HTTP API shows.
+func (s JoinState) String() string {
+	return [...]string{"idle", "trying", "alone", "joined", "gave-up"}[s]
+}
+
 // JoinProgress is what a [RetryJoin] has done so far.
 type JoinProgress struct {
 	State JoinState
