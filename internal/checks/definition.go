@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -102,6 +103,9 @@ func (d *Definition) UnmarshalJSON(b []byte) error {
 	}
 	return nil
 }
+
+// Empty reports whether nothing is set.
+func (d *Definition) Empty() bool { return reflect.DeepEqual(d, &Definition{}) }
 
 // Key returns the id the definition names, "" for none.
 func (d *Definition) Key() string {

@@ -134,6 +134,9 @@ const (
 	maxWeight       = 65535
 )
 
+// reservedMeta begins the names that only the agents' own services use.
+const reservedMeta = "consul-"
+
 // consulService is what the leader registers for servers: nobody's to take.
 const consulService = "consul"
 
@@ -222,6 +225,8 @@ func validateMeta(meta map[string]string) error {
 			return errors.New("Couldn't load metadata pair ('', '" + v + "'): Key cannot be blank") //nolint:staticcheck // Consul's text
 		case !metaKey.MatchString(k):
 			return fmt.Errorf("Couldn't load metadata pair ('%s', '%s'): Key contains invalid characters", k, v) //nolint:staticcheck // Consul's text
+		case strings.HasPrefix(k, reservedMeta):
+			return fmt.Errorf("Couldn't load metadata pair ('%s', '%s'): Key prefix '%s' is reserved for internal use", k, v, reservedMeta) //nolint:staticcheck // Consul's text
 		case len(k) > maxMetaKeyLen:
 			return fmt.Errorf("Couldn't load metadata pair ('%s', '%s'): Key is too long (limit: %d characters)", k, v, maxMetaKeyLen) //nolint:staticcheck // Consul's text
 		case len(v) > maxMetaValueLen:
@@ -231,15 +236,37 @@ func validateMeta(meta map[string]string) error {
 	return nil
 }
 
-// definitions returns all checks of the service, Check first.
+// definitions returns all checks of the service, Check first. A Check in which
+// nothing is set is none: clients send one for a service without a check.
 func (d *ServiceDefinition) definitions() []*checks.Definition {
 	var list []*checks.Definition
-	for _, c := range append([]*checks.Definition{d.Check}, d.Checks...) {
+	if d.Check != nil && !d.Check.Empty() {
+		list = append(list, d.Check)
+	}
+	for _, c := range d.Checks {
 		if c != nil {
 			list = append(list, c)
 		}
 	}
 	return list
+}
+
+// CheckIDs returns the ids the checks of a validated definition have, those that
+// name none among them.
+func (d *ServiceDefinition) CheckIDs() []string {
+	defs := d.definitions()
+	ids := make([]string, len(defs))
+	for n, c := range defs {
+		switch {
+		case c.Key() != "":
+			ids[n] = c.Key()
+		case len(defs) > 1:
+			ids[n] = fmt.Sprintf("service:%s:%d", d.ID, n+1)
+		default:
+			ids[n] = "service:" + d.ID
+		}
+	}
+	return ids
 }
 
 func (d *ServiceDefinition) validateChecks() error {

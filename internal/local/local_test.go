@@ -79,6 +79,22 @@ func TestBothSpellings(t *testing.T) {
 	}
 }
 
+// TestEmptyCheckIsNone registers a service as clients do that always send a Check.
+func TestEmptyCheckIsNone(t *testing.T) {
+	s := newState(t, "")
+	must(t, s.RegisterService(service(t, `{"Name":"w","Check":{"Name":"","TTL":"","Header":null,"TLSSkipVerify":false},"Checks":[{"TTL":"1h"}]}`), local.FromAPI, false))
+	if got, want := states(s), "service:w=critical"; got != want {
+		t.Errorf("checks %s, want %s", got, want)
+	}
+	d, err := local.ParseService([]byte(`{"Name":"w","Checks":[{}]}`))
+	if err == nil {
+		err = d.Validate()
+	}
+	if err == nil {
+		t.Error("an empty one of Checks was taken")
+	}
+}
+
 func TestRestart(t *testing.T) {
 	dir := t.TempDir()
 	s := newState(t, dir)

@@ -110,15 +110,9 @@ func (s *State) settle(files []*draft, i *instance, list map[string]*check) erro
 // checksOf returns the checks of a definition by id.
 func (s *State) checksOf(d *ServiceDefinition, i *instance, from Source) map[string]*check {
 	list := map[string]*check{}
-	defs := d.definitions()
-	for n, def := range defs {
-		id := def.Key()
-		if id == "" {
-			if id = "service:" + d.ID; len(defs) > 1 {
-				id = fmt.Sprintf("service:%s:%d", d.ID, n+1)
-			}
-		}
-		c := s.newCheck(id, def, i.row, from)
+	ids := d.CheckIDs()
+	for n, def := range d.definitions() {
+		c := s.newCheck(ids[n], def, i.row, from)
 		if c.token == "" {
 			c.token = d.Token
 		}
@@ -128,7 +122,7 @@ func (s *State) checksOf(d *ServiceDefinition, i *instance, from Source) map[str
 		if def.Kind() == checks.TTL {
 			c.row.Interval, c.row.Timeout = "", ""
 		}
-		list[id] = c
+		list[ids[n]] = c
 	}
 	return list
 }
@@ -376,7 +370,7 @@ func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition)
 			return err
 		}
 		known[d.ID] = true
-		for id := range s.checkIDs(d) {
+		for _, id := range d.CheckIDs() {
 			defined[id] = true
 		}
 	}
@@ -387,23 +381,6 @@ func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition)
 		defined[d.ID] = true
 	}
 	return s.dropUndefined(known, defined)
-}
-
-// checkIDs returns the ids the checks of a definition have.
-func (s *State) checkIDs(d *ServiceDefinition) map[string]bool {
-	ids := map[string]bool{}
-	defs := d.definitions()
-	for n, def := range defs {
-		switch {
-		case def.Key() != "":
-			ids[def.Key()] = true
-		case len(defs) > 1:
-			ids[fmt.Sprintf("service:%s:%d", d.ID, n+1)] = true
-		default:
-			ids["service:"+d.ID] = true
-		}
-	}
-	return ids
 }
 
 // dropUndefined removes what files defined once and no longer do.

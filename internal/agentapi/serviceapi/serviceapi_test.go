@@ -177,6 +177,7 @@ func TestAnswers(t *testing.T) {
 		{"wildcard address", register, `{"Name":"x","Address":"::"}`, 400, "Invalid service address"},
 		{"weights", register, `{"Name":"x","Weights":{"Passing":0}}`, 400, "Invalid Weights: "},
 		{"meta", register, `{"Name":"x","Meta":{"a b":"c"}}`, 400, "Invalid Service Meta: "},
+		{"reserved meta", register, `{"Name":"x","Meta":{"consul-x":"c"}}`, 400, "Invalid Service Meta: Couldn't load metadata pair ('consul-x', 'c'): Key prefix 'consul-' is reserved for internal use"},
 		{"socket and port", register, `{"Name":"x","SocketPath":"/s","Port":1}`, 400, "Validation failed: "},
 		{"reserved", register, `{"Name":"consul"}`, 400, "Validation failed: "},
 		{"check without anything", register, `{"Name":"x","Check":{}}`, 400, "Invalid check: TTL must be > 0 for TTL checks"},
