@@ -18,6 +18,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/buildinfo"
 	"github.com/ctl-sh/ctl/internal/checks"
 	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/ctl-sh/ctl/internal/declared"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/lifecycle"
@@ -62,7 +63,7 @@ func (a *Agent) newServices(rt *config.Runtime) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.state.Reload(d.services, d.checks)
+	return s, s.state.Reload(d.Services, d.Checks)
 }
 
 // untilLeft makes the requests of anti-entropy until the agent leaves. A node that
@@ -99,66 +100,23 @@ func catalogMeta(rt *config.Runtime) map[string]string {
 	return meta
 }
 
-// errScripts is the refusal of a check that runs a program where that is off.
-var errScripts = errors.New("Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or 'enable_local_script_checks' to true")
-
-// definitions are the services and checks of the configuration files.
-type definitions struct {
-	services []*local.ServiceDefinition
-	checks   []*checks.Definition
-}
-
 // defined reads what the configuration defines and says what cannot be used.
-func (s *services) defined(rt *config.Runtime) (d definitions, err error) {
-	for _, from := range rt.Services {
-		def, err := definedService(from.JSON, rt.EnableLocalScriptChecks)
-		if err != nil {
-			return d, failure.Newf(failure.Invalid, "%s: service: %w", from.At, err)
-		}
-		d.services = append(d.services, def)
+func (s *services) defined(rt *config.Runtime) (declared.Definitions, error) {
+	d, err := declared.Read(rt.Config)
+	if err == nil {
+		err = s.state.Usable(d.Services, d.Checks)
 	}
-	for _, from := range rt.Checks {
-		def, err := definedCheck(from.JSON, rt.EnableLocalScriptChecks)
-		if err != nil {
-			return d, failure.Newf(failure.Invalid, "%s: check: %w", from.At, err)
-		}
-		d.checks = append(d.checks, def)
-	}
-	return d, s.state.Usable(d.services, d.checks)
-}
-
-// definedService reads a service of a file and says what is wrong with it.
-func definedService(text string, scripts bool) (*local.ServiceDefinition, error) {
-	def, err := local.ParseService([]byte(text))
 	if err != nil {
-		return nil, err
+		return d, failure.Wrap(failure.Invalid, err)
 	}
-	if def.RunsProgram() && !scripts {
-		return nil, errScripts
-	}
-	if def.Connect != nil {
-		def.Connect.SidecarService = nil // the configuration warned of it
-	}
-	return def, def.Validate()
-}
-
-// definedCheck does the same for a check that stands by itself.
-func definedCheck(text string, scripts bool) (*checks.Definition, error) {
-	def, err := local.ParseCheck([]byte(text))
-	if err != nil {
-		return nil, err
-	}
-	if def.Runs() && !scripts {
-		return nil, errScripts
-	}
-	return def, local.ValidateCheck(def)
+	return d, nil
 }
 
 // reload takes what changed in the configuration; d is what defined found in it.
-func (s *services) reload(rt *config.Runtime, d definitions) error {
+func (s *services) reload(rt *config.Runtime, d declared.Definitions) error {
 	s.runner.SetDiscardOutput(rt.DiscardCheckOutput)
 	s.state.SetNodeMeta(catalogMeta(rt))
-	return s.state.Reload(d.services, d.checks)
+	return s.state.Reload(d.Services, d.Checks)
 }
 
 // api returns the edge of the services.

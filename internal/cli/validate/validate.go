@@ -1,6 +1,6 @@
 // Package validate holds the command that checks configuration files without
-// starting an agent. The rules are those of package config, the same the agent
-// starts by; texts and exit codes follow Consul's command line.
+// starting an agent. The rules are those of packages config, declared and watch,
+// the same the agent starts by; texts and exit codes follow Consul's command line.
 package validate
 
 import (
@@ -9,7 +9,9 @@ import (
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/config"
+	"github.com/ctl-sh/ctl/internal/declared"
 	"github.com/ctl-sh/ctl/internal/iostreams"
+	"github.com/ctl-sh/ctl/internal/watch"
 	"github.com/spf13/cobra"
 )
 
@@ -35,6 +37,8 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 		Short: "Check configuration files",
 		Long: `Check configuration files as the agent does when it starts, without starting one.
 Several files and directories are merged in the order given, as the agent would.
+Services, checks and watches are checked, too: the agent does not start with one
+it cannot use.
 Exits 0 if the configuration is valid, with or without warnings.`,
 		Example: `ctl validate /etc/ctl.d
 ctl validate -quiet server.json && ctl reload`,
@@ -126,6 +130,34 @@ func check(paths []string, format string) ([]config.Warning, error) {
 	if err != nil {
 		return warnings, err
 	}
-	_, more, err := config.Load(config.Input{Sources: sources})
+	c, more, err := config.Load(config.Input{Sources: sources})
+	warnings = append(warnings, more...)
+	if err != nil {
+		return warnings, err
+	}
+	more, err = definitions(c)
 	return append(warnings, more...), err
+}
+
+// definitions checks the services, checks and watches of the files: the agent
+// does not start with one that it cannot use.
+func definitions(c *config.Config) ([]config.Warning, error) {
+	var warnings []config.Warning
+	var problems config.Problems
+	if _, err := declared.Read(c); err != nil && !errors.As(err, &problems) {
+		return nil, err
+	}
+	for _, d := range c.Watches {
+		_, err := watch.Parse([]byte(d.JSON), "", nil)
+		switch {
+		case errors.Is(err, watch.ErrEvents):
+			warnings = append(warnings, config.Warning{Where: d.At, Key: "watch", Text: err.Error()})
+		case err != nil:
+			problems = append(problems, config.Problem{Where: d.At, Key: "watch", What: err.Error()})
+		}
+	}
+	if len(problems) > 0 {
+		return warnings, problems
+	}
+	return warnings, nil
 }

@@ -18,6 +18,7 @@ func TestValidate(t *testing.T) {
 		"good.txt":   `data_dir = "/tmp/ctl"`,
 		"dir/a.json": `{"data_dir": "/tmp/ctl"}`,
 		"dir/b.hcl":  `node_name = "n1"`,
+		"defs.json":  `{"service": {"name": "x", "check": {"http": "http://x"}}, "watches": [{"type": "nope"}]}`,
 	} {
 		p := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
@@ -43,6 +44,8 @@ func TestValidate(t *testing.T) {
 		{"nearest key", "@/bad.json", 1, "", `did you mean "server"?`, true},
 		{"JSON", "-format json @/bad.json", 1, `"Valid": false`, "", false},
 		{"JSON, valid", "-format json @/good.json", 0, "\"Valid\": true,\n    \"Warnings\": [", "", false},
+		{"definitions", "@/defs.json", 1, "", "2 problems in the configuration:\n  * @/defs.json:1:13: service: Invalid check: Interval must be > 0", true},
+		{"a watch", "@/defs.json", 1, "", "@/defs.json:1:71: watch: ", true},
 		{"unknown extension", "@/good.txt", 1, "", "unknown extension", true},
 		{"format given", "-config-format hcl @/good.txt", 0, "Configuration is valid!\n", "", false},
 		{"unknown format", "-config-format yaml @/good.txt", 1, "", `-config-format must be hcl or json, not "yaml"`, true},
