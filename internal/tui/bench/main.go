@@ -17,7 +17,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -38,10 +40,12 @@ type bench struct {
 	binary   string
 	dir      string
 	agent    string // address of its HTTP API
+	process  int    // of the agent
 	services int
 	starts   int
 	samples  int
 	noStream bool
+	only     string
 	span     time.Duration
 }
 
@@ -53,8 +57,12 @@ func run(ctx context.Context) error {
 	flag.IntVar(&b.samples, "samples", 100, "how many changes are timed")
 	flag.DurationVar(&b.span, "span", 5*time.Second, "how long to scroll, change and idle")
 	flag.BoolVar(&b.noStream, "no-stream", false, "watch by blocking queries")
+	flag.StringVar(&b.only, "only", "", "measure only these, with commas: "+strings.Join(names(b.steps()), ", "))
 	flag.Parse()
-	var err error
+	steps, err := b.chosen()
+	if err != nil {
+		return err
+	}
 	if b.dir, err = os.MkdirTemp("", "ctl-bench-tui-"); err != nil {
 		return fmt.Errorf("make a directory: %w", err)
 	}
@@ -71,7 +79,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer agent.Kill()
-	b.agent = agent.Spec.HTTPAddr()
+	b.agent, b.process = agent.Spec.HTTPAddr(), agent.PID()
 	if err := agent.Await(ctx, 20*time.Millisecond, b.leads); err != nil {
 		return err
 	}
@@ -82,16 +90,66 @@ func run(ctx context.Context) error {
 	if b.noStream {
 		how = "blocking queries"
 	}
-	fmt.Printf("%d services, 200x60, %s\n\n%-34s %-30s %s\n", b.services, how, "", "measured", "goal")
-	for _, step := range []func(context.Context) error{b.starting, b.changes, b.scrolling, b.load, b.idle, b.frozen} {
-		if err := step(ctx); err != nil {
+	fmt.Printf("%d services, 200x60, %s, %s\n\n", b.services, how, machine())
+	report("", "measured", "goal")
+	for _, s := range steps {
+		if err := s.run(ctx); err != nil {
 			return err
 		}
 	}
+	fmt.Println(machine())
 	return nil
 }
 
-func report(what, got, goal string) { fmt.Printf("%-34s %-30s %s\n", what, got, goal) }
+// step is one measurement.
+type step struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (b *bench) steps() []step {
+	return []step{
+		{"start", b.starting}, {"change", b.changes}, {"scroll", b.scrolling}, {"load", b.load}, {"idle", b.idle}, {"frozen", b.frozen},
+	}
+}
+
+func names(steps []step) []string {
+	var out []string
+	for _, s := range steps {
+		out = append(out, s.name)
+	}
+	return out
+}
+
+// chosen returns the steps that were asked for, all where none was.
+func (b *bench) chosen() ([]step, error) {
+	all := b.steps()
+	if b.only == "" {
+		return all, nil
+	}
+	var out []step
+	for name := range strings.SplitSeq(b.only, ",") {
+		i := slices.IndexFunc(all, func(s step) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-only: there is no measurement %q; there are %s", name, strings.Join(names(all), ", "))
+		}
+		out = append(out, all[i])
+	}
+	return out, nil
+}
+
+// machine says how much of this machine others use: times mean little where it
+// is more than its CPUs.
+func machine() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "load unknown"
+	}
+	load, _, _ := strings.Cut(string(text), " ")
+	return fmt.Sprintf("load %s on %d CPUs", load, runtime.NumCPU())
+}
+
+func report(what, got, goal string) { fmt.Printf("%-30s %-40s %s\n", what, got, goal) }
 
 // spread says p50, p95 and the greatest of some times.
 func spread(all []time.Duration) string {

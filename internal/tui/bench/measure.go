@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -156,41 +155,10 @@ func (d *dash) quiet(span time.Duration) {
 	}
 }
 
-// usage is the CPU time and the memory of the dashboard.
-func (d *dash) usage() (cpu time.Duration, rss int64, err error) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(d.cmd.Process.Pid) + "/stat")
-	if err != nil {
-		return 0, 0, fmt.Errorf("read the usage: %w", err)
-	}
-	// The name in parentheses may hold blanks; what follows does not.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	pages, err3 := strconv.ParseInt(fields[21], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil {
-		return 0, 0, fmt.Errorf("read the usage: %q", stat)
-	}
-	return time.Duration(user+system) * 10 * time.Millisecond, pages * int64(os.Getpagesize()), nil
-}
-
-// share is the CPU taken over a span, in percent of one core.
-func (d *dash) share(f func() error) (percent float64, err error) {
-	before, _, err := d.usage()
-	if err != nil {
-		return 0, err
-	}
-	began := time.Now()
-	if err := f(); err != nil {
-		return 0, err
-	}
-	after, _, err := d.usage()
-	return 100 * float64(after-before) / float64(time.Since(began)), err
-}
-
 // starting measures from the start of the program to its first frame and to the
 // first rows.
 func (b *bench) starting(context.Context) error {
-	var frames, rows []time.Duration
+	var frames, frameCPU, frameLate, rows, rowCPU, rowLate []time.Duration
 	for range b.starts {
 		d, err := b.open("services")
 		if err != nil {
@@ -198,15 +166,29 @@ func (b *bench) starting(context.Context) error {
 		}
 		shown := d.Await("Services", patience)
 		frames = append(frames, time.Since(d.began))
+		frame, err := usageOf(d.cmd.Process.Pid)
+		if err != nil {
+			return err
+		}
 		shown = d.Await("svc-00000", patience) && shown
 		rows = append(rows, time.Since(d.began))
+		row, err := usageOf(d.cmd.Process.Pid)
 		d.close()
 		if !shown {
 			return fmt.Errorf("the services do not show: %q", last(d.Read()))
 		}
+		if err != nil {
+			return err
+		}
+		frameCPU, frameLate = append(frameCPU, frame.cpu), append(frameLate, frame.waited)
+		rowCPU, rowLate = append(rowCPU, row.cpu), append(rowLate, row.waited)
 	}
 	report("start to first frame", spread(frames), "p95 50 ms")
+	report("  CPU taken", spread(frameCPU), "")
+	report("  waited for a CPU", spread(frameLate), "")
 	report("start to rows", spread(rows), "p95 100 ms")
+	report("  CPU taken", spread(rowCPU), "")
+	report("  waited for a CPU", spread(rowLate), "")
 	return nil
 }
 
@@ -309,7 +291,7 @@ func (b *bench) load(ctx context.Context) error {
 	}
 	defer d.close()
 	done := 0
-	percent, err := d.share(func() error {
+	spent, err := d.over(func() error {
 		var err error
 		done, err = pace(ctx, changesPerSecond, b.span, func(i int) error { return b.register(ctx, i%b.services, token(i), "passing") })
 		return err
@@ -317,11 +299,7 @@ func (b *bench) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, rss, err := d.usage()
-	if err != nil {
-		return err
-	}
-	report(fmt.Sprintf("%.0f changes/s", float64(done)/b.span.Seconds()), fmt.Sprintf("%.1f%% of a core, %d MB", percent, rss>>20), "15% at 1,000/s")
+	report(fmt.Sprintf("%.0f changes/s", float64(done)/b.span.Seconds()), spent.String(), "15% at 1,000/s")
 	return nil
 }
 
@@ -332,15 +310,20 @@ func (b *bench) idle(ctx context.Context) error {
 		return err
 	}
 	defer d.close()
-	percent, err := d.share(func() error { return sleep(ctx, b.span) })
+	agent, err := usageOf(b.process)
 	if err != nil {
 		return err
 	}
-	_, rss, err := d.usage()
+	spent, err := d.over(func() error { return sleep(ctx, b.span) })
 	if err != nil {
 		return err
 	}
-	report("idle", fmt.Sprintf("%.1f%% of a core, %d MB", percent, rss>>20), "1%")
+	report("idle", spent.String(), "1%")
+	after, err := usageOf(b.process)
+	if err != nil {
+		return err
+	}
+	report("  the agent meanwhile", after.since(agent).String(), "")
 	return nil
 }
 
@@ -360,7 +343,7 @@ func (b *bench) frozen(ctx context.Context) error {
 		return err
 	}
 	defer d.close()
-	_, before, err := d.usage()
+	before, err := usageOf(d.cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
@@ -368,7 +351,7 @@ func (b *bench) frozen(ctx context.Context) error {
 	if _, err := pace(ctx, changesPerSecond, b.span, func(i int) error { return b.register(ctx, i%b.services, token(i), "passing") }); err != nil {
 		return err
 	}
-	_, after, err := d.usage()
+	after, err := usageOf(d.cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
@@ -381,6 +364,6 @@ func (b *bench) frozen(ctx context.Context) error {
 	if !d.Await("zyzyzyzyzy", patience) {
 		return fmt.Errorf("a terminal that reads again does not show what is: %q", last(d.Read()))
 	}
-	report("frozen terminal", fmt.Sprintf("%+d MB, %d ms to be right again", (after-before)>>20, time.Since(began).Milliseconds()), "no growth")
+	report("frozen terminal", fmt.Sprintf("%+d MB, %d ms to be right again", (after.rss-before.rss)>>20, time.Since(began).Milliseconds()), "no growth")
 	return nil
 }
