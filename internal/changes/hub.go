@@ -257,13 +257,13 @@ func (h *Hub) event(t *topic, key string, tx *store.Txn, index store.Index) (eve
 	case before && is.Same != nil && is.Same == was.Same:
 		return event{}, nil
 	}
-	row, err := encodeRow(t.Name, is)
+	row, err := appendRow(nil, t.Name, is)
 	if err != nil {
 		return event{}, err
 	}
 	h.encoded++
 	if before && is.Same == nil {
-		old, err := encodeRow(t.Name, was)
+		old, err := appendRow(nil, t.Name, was)
 		if err != nil {
 			return event{}, err
 		}

@@ -156,30 +156,36 @@ func (r *reader) step() (wrote bool, err error) {
 // whole sends all rows of a topic as of tx.
 func (r *reader) whole(p *place, tx *store.Txn, index store.Index) error {
 	f := Frame{Type: FrameReset, Topic: p.t.Name, Reason: p.reason}
-	if err := r.add(f.Append(nil)); err != nil {
-		return err
-	}
+	r.buf = f.Append(r.buf)
 	p.reason = ""
+	var value []byte
 	err := p.t.Each(tx, func(row Row) error {
 		if !r.sink.See(row.Guard) {
 			return nil
 		}
-		value, err := encodeRow(p.t.Name, row)
-		if err != nil {
+		var err error
+		if value, err = appendRow(value[:0], p.t.Name, row); err != nil {
 			return err
 		}
 		f := Frame{Type: FramePut, Topic: p.t.Name, Key: row.Key, Index: index, Row: value}
-		return r.add(f.Append(nil))
+		r.buf = f.Append(r.buf)
+		return r.full()
 	})
 	if err != nil {
 		return err
 	}
 	f = Frame{Type: FrameReady, Topic: p.t.Name}
-	return r.add(f.Append(nil))
+	r.buf = f.Append(r.buf)
+	return r.full()
 }
 
 func (r *reader) add(line []byte) error {
 	r.buf = append(r.buf, line...)
+	return r.full()
+}
+
+// full writes what was gathered, if it is enough.
+func (r *reader) full() error {
 	if len(r.buf) < chunkBytes {
 		return nil
 	}

@@ -2,7 +2,6 @@ package changes
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/store"
@@ -27,7 +26,7 @@ type Topic struct {
 // Row is a row of a topic.
 type Row struct {
 	Key string
-	// Value is encoded as JSON.
+	// Value is encoded as JSON: by its AppendJSON where it is an Appender.
 	Value any
 	// Guard says who may see the row, for the reader's filter. The hub does
 	// not look at it.
@@ -88,21 +87,3 @@ const (
 
 // Version is that of the frames.
 const Version = 1
-
-// Append encodes f and a newline. It panics where f holds what JSON cannot.
-func (f *Frame) Append(dst []byte) []byte {
-	b, err := json.Marshal(f)
-	if err != nil {
-		panic(fmt.Sprintf("changes: encode frame %s: %v", f.Type, err)) // RawMessage is ours and valid: cannot happen
-	}
-	return append(append(dst, b...), '\n')
-}
-
-// encodeRow returns the row's JSON.
-func encodeRow(topic string, r Row) (json.RawMessage, error) {
-	b, err := json.Marshal(r.Value)
-	if err != nil {
-		return nil, fmt.Errorf("encode row %q of topic %s: %w", r.Key, topic, err)
-	}
-	return b, nil
-}

@@ -1,6 +1,7 @@
 package changesapi
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/authz"
@@ -100,6 +101,30 @@ type serviceRow struct {
 	Passing   int
 	Warning   int
 	Critical  int
+}
+
+// AppendJSON implements changes.Appender: there are thousands of these in a list.
+func (r serviceRow) AppendJSON(dst []byte) []byte {
+	dst = changes.AppendString(append(dst, `{"Name":`...), r.Name)
+	dst = changes.AppendString(append(dst, `,"Kind":`...), r.Kind)
+	dst = append(dst, `,"Tags":`...)
+	if r.Tags == nil {
+		dst = append(dst, "null"...)
+	} else {
+		dst = append(dst, '[')
+		for i, t := range r.Tags {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = changes.AppendString(dst, t)
+		}
+		dst = append(dst, ']')
+	}
+	dst = strconv.AppendInt(append(dst, `,"Instances":`...), int64(r.Instances), 10)
+	dst = strconv.AppendInt(append(dst, `,"Passing":`...), int64(r.Passing), 10)
+	dst = strconv.AppendInt(append(dst, `,"Warning":`...), int64(r.Warning), 10)
+	dst = strconv.AppendInt(append(dst, `,"Critical":`...), int64(r.Critical), 10)
+	return append(dst, '}')
 }
 
 func services() changes.Topic {
