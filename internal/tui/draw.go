@@ -278,7 +278,7 @@ func (m *Model) banners(width, height int) []string {
 	case m.leaderless():
 		add(m.theme.Alarm, g.Critical+" no leader: reads are stale, writes are off"+m.peers())
 	}
-	if a := conn.Away; !a.Empty() && conn.Link == source.Connected {
+	if a := conn.Away; a.News() && conn.Link == source.Connected {
 		add(m.theme.Notice, awayText(a)+" ("+m.c.Keys.Key(ui.Back)+" hides this)")
 	}
 	if height < roomy && len(out) > 1 {
@@ -348,7 +348,11 @@ func awayText(a *source.Away) string {
 	if a.Writes > 0 {
 		parts = append(parts, strconv.FormatUint(a.Writes, 10)+" writes")
 	}
-	return "while away for " + page.Age(a.To.Sub(a.From)) + ": " + strings.Join(parts, ", ")
+	span := page.Age(a.To.Sub(a.From))
+	if a.To.Sub(a.From) < time.Second {
+		span = "less than a second"
+	}
+	return "while away for " + span + ": " + strings.Join(parts, ", ")
 }
 
 // footer is the last line: what is typed, what happened, or what keys do.

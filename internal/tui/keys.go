@@ -235,7 +235,7 @@ func (m *Model) backOrClear() {
 	switch {
 	case g.Filter() != "":
 		g.SetFilter("")
-	case m.state.Connection.Away != nil:
+	case m.state.Connection.Away.News():
 		m.c.Session.Feed.Seen()
 	case m.at.from != nil:
 		m.back()

@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/tui"
@@ -94,6 +96,7 @@ ctl dash --print-keys`,
 }
 
 func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) error {
+	defer putOffCollection()()
 	set, err := o.settings()
 	if err != nil {
 		return err
@@ -118,7 +121,7 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) er
 		return err
 	}
 	defer o.feeds.Wait()
-	session, err := o.open(target, target.Datacenter)
+	session, err := o.open(target, target.Datacenter, start.Interest())
 	if err != nil {
 		return err
 	}
@@ -126,6 +129,20 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) er
 		Drafts: o.drafts(), NoMouse: o.noMouse || set.NoMouse,
 		Connect: func(to page.Switch) (tui.Session, error) { return o.connect(target, to) }}
 	return o.show(ctx, c)
+}
+
+// putOffCollection lets the heap grow while the dashboard starts: it makes a few
+// megabytes of rows then and throws little away, and somebody waits. The result
+// ends that early.
+func putOffCollection() (end func()) {
+	const percent, start = 800, 2 * time.Second
+	before := debug.SetGCPercent(percent)
+	t := time.AfterFunc(start, func() { debug.SetGCPercent(before) })
+	return func() {
+		if t.Stop() {
+			debug.SetGCPercent(before)
+		}
+	}
 }
 
 // show runs the dashboard in the form that was asked for, or that is left.
@@ -184,8 +201,8 @@ func closeSession(c tui.Config) {
 	}
 }
 
-// open starts to watch a cluster.
-func (o *options) open(t *cli.Target, datacenter string) (tui.Session, error) {
+// open starts to watch a cluster, beginning with what will be in sight.
+func (o *options) open(t *cli.Target, datacenter string, in source.Interest) (tui.Session, error) {
 	conf := source.Config{Context: t.Context, Datacenter: datacenter, TokenSource: t.TokenFrom, NoStream: o.noStream, ReadOnly: t.ReadOnly}
 	if o.readOnly {
 		conf.ReadOnly = "the dashboard was started with --read-only"
@@ -197,6 +214,7 @@ func (o *options) open(t *cli.Target, datacenter string) (tui.Session, error) {
 	if err != nil {
 		return tui.Session{}, cli.Failf("Error watching the cluster: %w", err)
 	}
+	src.Interest(in)
 	ctx, stop := context.WithCancel(context.Background())
 	o.feeds.Go(func() {
 		// It ends with ctx and has nothing else to say: what goes wrong is
@@ -213,13 +231,13 @@ func (o *options) open(t *cli.Target, datacenter string) (tui.Session, error) {
 // connect goes on with another context, or another datacenter of the first.
 func (o *options) connect(first *cli.Target, to page.Switch) (tui.Session, error) {
 	if to.Context == "" {
-		return o.open(first, to.Datacenter)
+		return o.open(first, to.Datacenter, source.Interest{})
 	}
 	t, err := o.f.Target(to.Context)
 	if err != nil {
 		return tui.Session{}, err
 	}
-	return o.open(t, t.Datacenter)
+	return o.open(t, t.Datacenter, source.Interest{})
 }
 
 // contexts lists what can be switched to. A file that cannot be read has been

@@ -25,7 +25,7 @@ func (p *overview) Path() string    { return "overview" }
 func (p *overview) Title() string   { return "Overview" }
 func (p *overview) Command() string { return "ctl dash overview --once" }
 func (p *overview) Interest() source.Interest {
-	return source.Interest{Sections: source.SectionServices | source.SectionProblems | source.SectionNodes}
+	return source.Interest{Sections: source.SectionServices | source.SectionProblems | source.SectionNodes | source.SectionPeers | source.SectionTraffic}
 }
 
 func (p *overview) Versions(s *source.State) [4]uint64 {

@@ -115,7 +115,7 @@ func canLose(c *source.Cluster) note {
 func (p *raft) Path() string                       { return "raft" }
 func (p *raft) Title() string                      { return "Raft" }
 func (p *raft) Command() string                    { return "ctl operator raft list-peers" }
-func (p *raft) Interest() source.Interest          { return source.Interest{} }
+func (p *raft) Interest() source.Interest          { return source.Interest{Sections: source.SectionPeers} }
 func (p *raft) Versions(s *source.State) [4]uint64 { return [4]uint64{s.Cluster.Version} }
 func (p *raft) Ready(s *source.State) bool         { return settled(s.Cluster.Status) }
 func (p *raft) Data(env *Env) any                  { return &env.State.Cluster }

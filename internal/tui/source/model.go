@@ -236,7 +236,7 @@ func (m *model) forgetHistories() {
 func (m *model) setMembers(rows []*Member, wan bool) {
 	l := &m.lan
 	if wan {
-		l, m.hasWAN = &m.wan, true
+		l, m.hasWAN = &m.wan, m.hasWAN || len(rows) > 0
 	}
 	first := m.ready(inMembers, false) && !wan
 	l.replace(rows, func(old, now *Member) { m.memberChanged(old, now, wan, first) })

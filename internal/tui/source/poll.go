@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,6 +27,10 @@ type visit struct {
 	// looks.
 	streaming bool
 
+	filled chan struct{} // closed when the stream has told all that was asked for
+	once   sync.Once     // closes it
+	heard  atomic.Int64  // when the stream said something last, in Unix nanoseconds
+
 	wg      sync.WaitGroup
 	running map[string]context.CancelFunc // by what is watched; owned by run
 	noLead  bool                          // guarded by s.mu: the agent knows no leader
@@ -34,11 +39,16 @@ type visit struct {
 // watcher is something that runs for as long as it is in sight.
 type watcher func(ctx context.Context)
 
-// run keeps the watchers those that the interest asks for, until ctx ends.
-func (v *visit) run(ctx context.Context) {
-	defer v.wg.Wait()
-	topics := make(chan []string, 1) // the newest, for the stream
-	v.streaming = !v.s.cfg.NoStream && v.streams(ctx)
+// run keeps the watchers those that the interest asks for, until ctx ends. stream
+// yields the change stream that was asked for, nil where there is none.
+func (v *visit) run(ctx context.Context, stream <-chan *opened) {
+	var first *opened
+	select {
+	case first = <-stream:
+	case <-ctx.Done():
+		return
+	}
+	v.streaming = first != nil
 	v.s.update(func(m *model) {
 		m.connection.Transport = LongPoll
 		if v.streaming {
@@ -47,9 +57,11 @@ func (v *visit) run(ctx context.Context) {
 		m.touch(inConnection)
 	})
 	v.wg.Go(func() { v.header(ctx) })
+	topics := make(chan []string, 1) // the newest, for the stream
 	var last []string
 	if v.streaming {
-		v.wg.Go(func() { v.follow(ctx, topics) })
+		last = first.topics
+		v.wg.Go(func() { v.follow(ctx, first, topics) })
 	}
 	settled := time.NewTimer(settleTime)
 	defer settled.Stop()
@@ -57,7 +69,7 @@ func (v *visit) run(ctx context.Context) {
 		in := v.s.wish()
 		if v.streaming {
 			v.keep(ctx, v.beside(in))
-			if now := topicsOf(in, v.server); !slices.Equal(last, now) {
+			if now := topicsOf(in); !slices.Equal(last, now) {
 				last = now
 				select { // the newest takes the place of one not taken yet
 				case <-topics:
@@ -183,11 +195,14 @@ func (p *Problem) nothing() bool {
 	return p.Kind == Missing && strings.HasPrefix(p.Text, "Invalid URL path")
 }
 
-// Pauses of what is asked again and again. The agent's own answers cost so
-// little that a second or two is far below a hundredth of a core.
+// Pauses of what is asked again and again. With the stream, which says itself when
+// it breaks and what has changed, little is left to ask; seldomPause is for what is
+// not in sight.
 const (
 	pingPause    = time.Second
+	streamPause  = 5 * time.Second // between pings beside a stream
 	raftPause    = 2 * time.Second
+	seldomPause  = 10 * time.Second
 	memberPause  = time.Second
 	wanEvery     = 10 // of memberPause
 	errorPause   = time.Second
@@ -200,10 +215,21 @@ const (
 
 // header asks whether the agent is still there and who leads.
 func (v *visit) header(ctx context.Context) {
+	pause := pingPause
+	if v.streaming {
+		pause = streamPause
+		if !sleep(ctx, pause) { // the agent has answered a moment ago
+			return
+		}
+	}
+	late := 0 // answers in a row that did not come in time
 	for {
 		var leader string
 		pinging, cancel := context.WithTimeout(ctx, hello)
 		got, err := v.c.read(pinging, "/v1/status/leader", nil, &leader)
+		if late++; err == nil || pinging.Err() == nil {
+			late = 0
+		}
 		cancel()
 		switch {
 		case err == nil:
@@ -226,13 +252,22 @@ func (v *visit) header(ctx context.Context) {
 					m.setCluster(c, leader == "")
 				}
 			})
+		case KindOf(err) == Unreachable && v.alive(), late == 1:
+			// It is slow. Who still tells what changes is not lost, and
+			// one late answer of a busy machine is no loss either.
 		default:
 			v.failed(ctx, err)
 		}
-		if !sleep(ctx, pingPause) {
+		if !sleep(ctx, pause) {
 			return
 		}
 	}
+}
+
+// alive reports whether the stream said something not long ago. It beats at least
+// every five seconds.
+func (v *visit) alive() bool {
+	return v.streaming && v.s.now().UnixNano()-v.heard.Load() < int64(streamPause+hello)
 }
 
 // differs reports whether a round trip is worth showing anew.
@@ -289,12 +324,33 @@ func sameMember(a, b *Member) bool {
 
 // raft polls what has no index: the servers and how autopilot sees them.
 func (v *visit) raft(ctx context.Context) {
+	if v.streaming {
+		// Rows come first: who starts the dashboard waits for them.
+		select {
+		case <-v.filled:
+		case <-time.After(errorPause):
+		case <-ctx.Done():
+			return
+		}
+	}
+	v.readOften(ctx, raftPause)
+}
+
+// raftSeldom does the same while nobody looks, so that it is known when a server
+// falls ill.
+func (v *visit) raftSeldom(ctx context.Context) {
+	if sleep(ctx, errorPause) {
+		v.readOften(ctx, seldomPause)
+	}
+}
+
+func (v *visit) readOften(ctx context.Context, pause time.Duration) {
 	for {
 		took, err := v.readRaft(ctx)
 		if err != nil {
 			v.failed(ctx, err, inCluster)
 		}
-		if !sleep(ctx, max(raftPause, share*took)) {
+		if !sleep(ctx, max(pause, share*took)) {
 			return
 		}
 	}
@@ -432,7 +488,7 @@ func (v *visit) traffic(ctx context.Context) {
 		if !sleep(ctx, trafficPause) {
 			return
 		}
-		v.s.update(func(m *model) {
+		v.s.change(func(m *model) {
 			m.trim(m.now())
 			now, held := max(m.cluster.Commit, m.cluster.LastLog), m.cluster.Elections
 			switch {
@@ -443,7 +499,7 @@ func (v *visit) traffic(ctx context.Context) {
 				m.sample(float64(now-last), -1, float64(held-elections))
 			}
 			last, elections = now, held
-		})
+		}, v.s.wish().Sections&SectionTraffic != 0)
 	}
 }
 

@@ -85,12 +85,16 @@ func (s *Source) Current() *State {
 func (s *Source) Changed() <-chan struct{} { return s.changed }
 
 // update changes the model and tells who waits.
-func (s *Source) update(change func(m *model)) {
+func (s *Source) update(change func(m *model)) { s.change(change, true) }
+
+// change changes the model. Where tell is false it wakes nobody for it: what
+// changed is not in sight, and is there when something else is drawn.
+func (s *Source) change(change func(m *model), tell bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.model.version
 	change(s.model)
-	if s.model.version == before || s.signalled {
+	if s.model.version == before || s.signalled || !tell {
 		return
 	}
 	s.signalled = true
@@ -270,7 +274,15 @@ func (s *Source) lost(problem *Problem, retry time.Time) {
 const hello = 5 * time.Second
 
 // visit connects to an agent and stays until it is lost. It returns why.
+//
+// Who the agent is and the stream of changes are asked for at the same time: who
+// starts the dashboard waits for one answer, not for three in a row.
 func (s *Source) visit(ctx context.Context, c *client) *Problem {
+	visiting, lose := context.WithCancelCause(ctx)
+	v := &visit{s: s, c: c, lose: lose, running: map[string]context.CancelFunc{}, filled: make(chan struct{})}
+	defer v.wg.Wait()
+	defer lose(nil)
+	stream := v.knock(visiting)
 	greeting, cancel := context.WithTimeout(ctx, hello)
 	defer cancel()
 	var self jsonSelf
@@ -282,11 +294,9 @@ func (s *Source) visit(ctx context.Context, c *client) *Problem {
 		// A token that may not read the agent may still read the rest.
 		self = jsonSelf{}
 	}
-	visiting, lose := context.WithCancelCause(ctx)
-	defer lose(nil)
-	v := &visit{s: s, c: c, lose: lose, server: self.Config.Server, running: map[string]context.CancelFunc{}}
+	v.server = self.Config.Server
 	s.arrived(c, &self, m)
-	v.run(visiting)
+	v.run(visiting, stream)
 	if p := (*Problem)(nil); errors.As(context.Cause(visiting), &p) {
 		return p
 	}
@@ -405,7 +415,7 @@ func (s *Source) returned() {
 		m.away = nil
 		m.connection.Away = &sum
 		m.touch(inConnection)
-		if !sum.Empty() {
+		if sum.News() {
 			m.event(EventSource, Info, "while away", sum.text())
 		}
 	})

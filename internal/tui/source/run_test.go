@@ -28,6 +28,8 @@ type agent struct {
 	answers map[string]string
 	// deny makes everything else 403.
 	deny bool
+	// late is how many requests of /v1/status/leader get no answer.
+	late atomic.Int64
 	// turn rises with every /v1/status/leader, which it answers.
 	turn atomic.Int64
 }
@@ -39,6 +41,10 @@ func (a *agent) set(change func(a *agent)) {
 }
 
 func (a *agent) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == "/v1/status/leader" && a.late.Add(-1) >= 0 {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if r.URL.Path == "/v1/agent/self" {
@@ -229,5 +235,50 @@ func TestSectionsFailAlone(t *testing.T) {
 		if st := s.Current(); st.Key.Phase != source.Idle || len(st.KV.Levels) != 0 {
 			t.Errorf("later, nobody looks: key %v, %d levels", st.Key.Phase, len(st.KV.Levels))
 		}
+	})
+}
+
+// TestABlinkIsNoNews: that the log grew by a few entries during a moment, as it
+// does all the time, is not worth a line on the screen; anything else is, and so
+// is any growth during a longer absence.
+func TestABlinkIsNoNews(t *testing.T) {
+	began := time.Now()
+	for name, c := range map[string]struct {
+		away *source.Away
+		want bool
+	}{
+		"never away":          {nil, false},
+		"nothing changed":     {&source.Away{From: began, To: began.Add(time.Hour)}, false},
+		"writes in a moment":  {&source.Away{From: began, To: began.Add(300 * time.Millisecond), Writes: 4}, false},
+		"writes in a minute":  {&source.Away{From: began, To: began.Add(time.Minute), Writes: 4}, true},
+		"leader in a moment":  {&source.Away{From: began, To: began.Add(time.Millisecond), Leader: "n2"}, true},
+		"service in a moment": {&source.Away{From: began, To: began.Add(time.Millisecond), ServicesCritical: []string{"web"}, Writes: 1}, true},
+	} {
+		if got := c.away.News(); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestOneLateAnswerIsNoLoss lets one answer of a busy agent take longer than is
+// waited for. It still answers everything else.
+func TestOneLateAnswerIsNoLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &agent{}
+		s, stop := run(t, a)
+		defer stop()
+		time.Sleep(500 * time.Millisecond)
+		a.late.Store(1)
+		time.Sleep(20 * time.Second)
+		st := s.Current()
+		if st.Connection.Link != source.Connected || len(st.Recent.Events) > 0 {
+			t.Errorf("after one late answer: link %v, events %+v", st.Connection.Link, st.Recent.Events)
+		}
+		a.late.Store(1000)
+		time.Sleep(20 * time.Second)
+		if st := s.Current(); len(st.Recent.Events) == 0 {
+			t.Error("an agent that does not answer was never lost")
+		}
+		a.late.Store(0)
 	})
 }

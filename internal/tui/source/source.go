@@ -84,13 +84,16 @@ type Config struct {
 type Section uint32
 
 // The sections that are watched only while somebody looks. Cluster, Members,
-// Recent and Traffic are always watched.
+// Recent and Traffic are always watched; what autopilot says of the peers is read
+// seldom while nobody looks, and Traffic wakes nobody then.
 const (
 	SectionServices Section = 1 << iota
 	SectionNodes
 	SectionProblems
 	SectionSessions
 	SectionDatacenters
+	SectionPeers
+	SectionTraffic
 )
 
 // Interest is what is visible. The zero Interest is the header alone.

@@ -269,6 +269,20 @@ func (a *Away) Empty() bool {
 		a.ServicesGone == 0 && a.ServicesNew == 0 && a.MembersChanged == 0 && a.Writes == 0
 }
 
+// blink is an absence so short that it is no news that the log grew meanwhile,
+// as it always does.
+const blink = 2 * time.Second
+
+// News reports whether something changed that is worth a line on the screen.
+func (a *Away) News() bool {
+	if a.Empty() {
+		return false
+	}
+	rest := *a
+	rest.Writes = 0
+	return !rest.Empty() || a.To.Sub(a.From) >= blink
+}
+
 // Cluster is Raft, autopilot and how much can be lost.
 type Cluster struct {
 	Status

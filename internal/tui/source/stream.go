@@ -4,7 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
+	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,32 +15,42 @@ import (
 // streamPath is where the change stream is; see docs/reference/stream.md.
 const streamPath = "/v1/ctl/stream"
 
-// jsonFrame is a line of the stream.
-type jsonFrame struct {
-	Type, Topic, Key, Position, Reason, Kind, Text string
-	Index                                          uint64
-	Row                                            json.RawMessage
+// opened is a stream that was asked for and began.
+type opened struct {
+	topics []string
+	body   io.ReadCloser
+	// cut ends it.
+	cut context.CancelFunc
 }
 
-// streams reports whether the agent has the change stream.
-func (v *visit) streams(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, hello)
-	defer cancel()
-	resp, err := v.c.request(ctx, "GET", streamPath, url.Values{"topic": {"members"}}, nil)
-	if err != nil {
-		return false // blocking queries say what is wrong, if more than this is
+// knock asks for the change stream of what is looked at, at once, and yields it
+// when it begins, or nil where the agent has none: blocking queries say then what
+// is wrong, if more than this is. It ends with ctx.
+func (v *visit) knock(ctx context.Context) <-chan *opened {
+	out := make(chan *opened, 1)
+	if v.s.cfg.NoStream {
+		out <- nil
+		return out
 	}
-	resp.Body.Close()
-	return true
+	v.wg.Go(func() {
+		topics := topicsOf(v.s.wish())
+		open, cut := context.WithCancel(ctx)
+		late := time.AfterFunc(hello, cut)
+		resp, err := v.c.request(open, "GET", streamPath, url.Values{"topic": topics}, nil)
+		if late.Stop(); err != nil {
+			cut()
+			out <- nil
+			return
+		}
+		out <- &opened{topics, resp.Body, cut}
+	})
+	return out
 }
 
 // topicsOf returns the topics of what is looked at, sorted. Sessions and
-// datacenters have none.
-func topicsOf(in Interest, server bool) []string {
-	topics := []string{"members", "raft"}
-	if server {
-		topics = append(topics, "members:wan")
-	}
+// datacenters have none. The members of the WAN are none at a client agent.
+func topicsOf(in Interest) []string {
+	topics := []string{"members", "members:wan", "raft"}
 	if in.Sections&SectionServices != 0 {
 		topics = append(topics, "services")
 	}
@@ -77,7 +88,12 @@ const maxStreamed = 48
 // beside returns the watchers for what the stream does not carry.
 func (v *visit) beside(in Interest) map[string]watcher {
 	all := v.wanted(in)
-	want := map[string]watcher{"raft": all["raft"], "traffic": all["traffic"]}
+	want := map[string]watcher{"traffic": all["traffic"]}
+	if in.Sections&SectionPeers != 0 {
+		want["raft"] = v.raft
+	} else {
+		want["raft, now and then"] = v.raftSeldom
+	}
 	for _, name := range []string{"sessions", "datacenters"} {
 		if all[name] != nil {
 			want[name] = all[name]
@@ -104,6 +120,7 @@ type streamed struct {
 	filling bool // between reset and ready
 	ready   bool
 	rows    []any             // while filling
+	names   []string          // the keys of rows
 	keys    map[string]string // the list's key of a row's
 	node    *nodeView
 	level   []Child
@@ -120,22 +137,19 @@ type nodeView struct {
 // silence is how long a stream may say nothing: three of the agent's beats.
 const silence = 15 * time.Second
 
-// follow keeps a stream of what is looked at open until ctx ends. topics yields
-// them anew when they change.
-func (v *visit) follow(ctx context.Context, topics <-chan []string) {
+// follow keeps a stream of what is looked at open until ctx ends, beginning with
+// first. topics yields them anew when they change.
+func (v *visit) follow(ctx context.Context, first *opened, topics <-chan []string) {
 	f := &follower{v: v, held: map[string]bool{}, topics: map[string]*streamed{}}
-	var want []string
-	select {
-	case want = <-topics:
-	case <-ctx.Done():
-		return
-	}
+	want := first.topics
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		began := time.Now()
 		open, cut := context.WithCancel(ctx)
+		given := first
+		first = nil
 		ended := make(chan error, 1)
-		v.wg.Go(func() { ended <- f.read(open, want) })
+		v.wg.Go(func() { ended <- f.read(open, want, given) })
 		var err error
 		over := false
 		select {
@@ -169,8 +183,9 @@ func (v *visit) follow(ctx context.Context, topics <-chan []string) {
 	}
 }
 
-// read opens a stream of topics and takes in what comes until it ends.
-func (f *follower) read(ctx context.Context, topics []string) error {
+// ask returns the query for topics: the changes of those that are held, all of
+// the others.
+func (f *follower) ask(topics []string) url.Values {
 	q := url.Values{}
 	for _, t := range topics {
 		name := "topic"
@@ -190,25 +205,46 @@ func (f *follower) read(ctx context.Context, topics []string) error {
 	if f.pos != "" {
 		q.Set("from", f.pos)
 	}
+	return q
+}
+
+// read takes in what comes by a stream of topics until it ends: by given, or,
+// where that is nil, by one it opens. ctx ends it.
+func (f *follower) read(ctx context.Context, topics []string, given *opened) error {
+	q := f.ask(topics)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	resp, err := f.v.c.request(ctx, "GET", streamPath, q, nil)
-	if err != nil {
-		return err
+	if given == nil {
+		resp, err := f.v.c.request(ctx, "GET", streamPath, q, nil)
+		if err != nil {
+			return err
+		}
+		given = &opened{body: resp.Body, cut: cancel}
 	}
-	defer resp.Body.Close()
-	dog := time.AfterFunc(silence, cancel)
+	defer given.body.Close()
+	defer given.cut()
+	defer context.AfterFunc(ctx, given.cut)()
+	dog := time.AfterFunc(silence, given.cut)
 	defer dog.Stop()
-	in := bufio.NewReaderSize(resp.Body, 64<<10)
+	in := bufio.NewReaderSize(given.body, 64<<10)
 	var frames []jsonFrame
+	var long []byte
 	for {
-		line, err := in.ReadBytes('\n')
+		line, err := in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			long = append(long, line...)
+			continue
+		}
 		if err != nil {
 			f.take(frames)
 			return nil // the stream is opened again; that says what is wrong
 		}
-		var frame jsonFrame
-		if err := json.Unmarshal(line, &frame); err != nil {
+		if len(long) > 0 {
+			long = append(long, line...)
+			line, long = long, nil // its rows are decoded after more was read
+		}
+		frame, err := decodeFrame(line)
+		if err != nil {
 			return &Problem{Kind: Other, Text: "the change stream is not what was expected: " + err.Error(), At: f.v.s.now()}
 		}
 		frames = append(frames, frame)
@@ -228,6 +264,7 @@ func more(in *bufio.Reader) bool {
 
 // take puts frames into the model. Rows are decoded before the lock is taken.
 func (f *follower) take(frames []jsonFrame) {
+	f.v.heard.Store(f.v.s.now().UnixNano())
 	rows := make([]any, len(frames))
 	for i := range frames {
 		if len(frames[i].Row) > 0 {
@@ -244,82 +281,6 @@ func (f *follower) take(frames []jsonFrame) {
 	})
 }
 
-// decodeRow returns the row of a frame, nil for one that is not understood:
-// that of a newer agent.
-func decodeRow(topic, key string, b []byte) any {
-	kind, _, _ := strings.Cut(topic, ":")
-	var row any
-	switch {
-	case kind == "members":
-		row = new(jsonMember)
-	case kind == "raft":
-		row = new(jsonRaft)
-	case kind == "services":
-		row = new(jsonSummary)
-	case kind == "nodes":
-		row = new(jsonNodeSummary)
-	case kind == "checks", kind == "node" && strings.HasPrefix(key, "check/"):
-		row = new(jsonCheck)
-	case kind == "service":
-		row = new(jsonInstance)
-	case kind == "node" && strings.HasPrefix(key, "service/"):
-		row = new(jsonService)
-	case kind == "node":
-		row = new(jsonNode)
-	case kind == "level":
-		row = new(Child)
-	case kind == "key":
-		row = new(jsonEntry)
-	default:
-		return nil
-	}
-	if json.Unmarshal(b, row) != nil {
-		return nil
-	}
-	switch j := row.(type) {
-	case *jsonMember:
-		return j.member()
-	case *jsonSummary:
-		return j.service()
-	case *jsonNodeSummary:
-		return j.summary()
-	case *jsonInstance:
-		return j.instance()
-	case *jsonCheck:
-		if kind == "checks" {
-			return j.check()
-		}
-	}
-	return row
-}
-
-type jsonSummary struct {
-	Name, Kind                            string
-	Tags                                  []string
-	Instances, Passing, Warning, Critical int
-}
-
-func (j *jsonSummary) service() *Service {
-	return &Service{
-		Name: j.Name, Kind: j.Kind, Tags: j.Tags, Instances: j.Instances, Counted: true,
-		Passing: j.Passing, Warning: j.Warning, Critical: j.Critical,
-	}
-}
-
-type jsonNodeSummary struct {
-	jsonNode
-	Services, Passing, Warning, Critical int
-	Maintenance                          bool
-	MaintenanceReason                    string
-}
-
-func (j *jsonNodeSummary) summary() *Node {
-	n := j.jsonNode.node()
-	n.Services, n.Passing, n.Warning, n.Critical, n.Counted = j.Services, j.Passing, j.Warning, j.Critical, true
-	n.Maintenance, n.MaintenanceReason = j.Maintenance, j.MaintenanceReason
-	return n
-}
-
 type jsonRaft struct {
 	Leader, LeaderAddr                       string
 	Term, Commit, Applied, LastLog, Snapshot uint64
@@ -334,6 +295,7 @@ func (f *follower) apply(m *model, frame *jsonFrame, row any) {
 		for name, t := range f.topics {
 			f.held[name] = t.ready
 		}
+		f.v.once.Do(func() { close(f.v.filled) })
 		return
 	case "hello", "beat", "end":
 		return
@@ -344,18 +306,21 @@ func (f *follower) apply(m *model, frame *jsonFrame, row any) {
 	}
 	switch frame.Type {
 	case "reset":
-		*t = streamed{name: t.name, filling: true, keys: map[string]string{}}
+		*t = streamed{name: t.name, filling: true}
 	case "ready":
+		t.keys = make(map[string]string, len(t.rows))
+		for i, row := range t.rows {
+			t.remember(t.names[i], row)
+		}
 		t.filling, t.ready = false, true
 		t.whole(m)
-		t.rows = nil
+		t.rows, t.names = nil, nil
 	case "put":
 		if row == nil {
 			return
 		}
 		if t.filling {
-			t.rows = append(t.rows, row)
-			t.remember(frame.Key, row)
+			t.rows, t.names = append(t.rows, row), append(t.names, frame.Key)
 			return
 		}
 		t.remember(frame.Key, row)
@@ -384,11 +349,11 @@ func (t *streamed) remember(key string, row any) {
 	}
 	switch r := row.(type) {
 	case *Member:
-		t.keys[key] = r.Name
+		t.keys[one(key, r.Name)] = r.Name
 	case *Service:
-		t.keys[key] = r.Name
+		t.keys[one(key, r.Name)] = r.Name
 	case *Node:
-		t.keys[key] = r.Name
+		t.keys[one(key, r.Name)] = r.Name
 	case *Check:
 		t.keys[key] = checkKey(r)
 	case *Instance:
@@ -405,10 +370,22 @@ func (t *streamed) remember(key string, row any) {
 		t.onNode().checks[key] = r
 	case *Child:
 		at, ok := slices.BinarySearchFunc(t.level, r.Key, func(c Child, k string) int { return strings.Compare(c.Key, k) })
-		if !ok {
+		switch {
+		case ok:
+		case t.filling:
+			t.level = slices.Insert(t.level, at, *r)
+		default:
 			t.level = slices.Insert(slices.Clone(t.level), at, *r) // what was handed out stays as it is
 		}
 	}
+}
+
+// one returns key, in the memory of name where they are the same.
+func one(key, name string) string {
+	if key == name {
+		return name
+	}
+	return key
 }
 
 func (t *streamed) onNode() *nodeView {
