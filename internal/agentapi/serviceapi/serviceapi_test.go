@@ -180,7 +180,7 @@ func TestAnswers(t *testing.T) {
 		{"reserved meta", register, `{"Name":"x","Meta":{"consul-x":"c"}}`, 400, "Invalid Service Meta: Couldn't load metadata pair ('consul-x', 'c'): Key prefix 'consul-' is reserved for internal use"},
 		{"socket and port", register, `{"Name":"x","SocketPath":"/s","Port":1}`, 400, "Validation failed: "},
 		{"reserved", register, `{"Name":"consul"}`, 400, "Validation failed: "},
-		{"check without anything", register, `{"Name":"x","Check":{}}`, 400, "Invalid check: TTL must be > 0 for TTL checks"},
+		{"check without a kind", register, `{"Name":"x","Check":{"Notes":"n"}}`, 400, "Invalid check: TTL must be > 0 for TTL checks"},
 		{"check without interval", register, `{"Name":"x","Check":{"HTTP":"http://x"}}`, 400, "Invalid check: Interval must be > 0"},
 		{"check of two kinds", register, `{"Name":"x","Check":{"HTTP":"http://x","TCP":"x:1","Interval":"1s"}}`, 400, "Invalid check: a check does one thing"},
 		{"alias of itself", register, `{"Name":"x","Check":{"AliasService":"x"}}`, 400, "Invalid check: an alias of"},
