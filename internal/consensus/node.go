@@ -66,6 +66,7 @@ type running struct {
 	dog       *watchdog
 	gate      *gate
 	stream    *stream       // nil when Config.Transport was given
+	log       *parting      // of raft
 	changed   chan struct{} // size one: leadership may have changed
 	silent    sync.Map      // IDs of servers that do not answer this leader
 	stalled   func() bool
@@ -141,7 +142,8 @@ func (n *Node) start(store *storage) (*running, error) {
 		changed: make(chan struct{}, 1), abandoned: make(chan struct{}),
 	}
 	r.stalled = func() bool { return r.dog.running() > n.cfg.StallLimit }
-	logger := logging.HCLog(n.log)
+	logger := &parting{Logger: logging.HCLog(n.log)}
+	r.log = logger
 	inner := n.cfg.Transport
 	if inner == nil {
 		r.stream = newStream(n.cfg.Stream)
@@ -203,6 +205,7 @@ func (n *Node) stop(r *running, cancel context.CancelFunc) error {
 	down := r.raft.Shutdown()
 	ended := make(chan error, 1)
 	go func() {
+		r.log.closed.Store(true)
 		if r.stream != nil {
 			r.stream.closeAll()
 		}
