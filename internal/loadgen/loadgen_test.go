@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -185,6 +186,11 @@ func TestScenariosWork(t *testing.T) {
 	for _, s := range Scenarios() {
 		t.Run(s.Name, func(t *testing.T) {
 			rows, err := s.Run(ctx, c)
+			// A busy machine may need longer until the first answer.
+			for longer := c; err == nil && longer.Duration < 3*time.Second && slices.ContainsFunc(rows, measuredNothing); {
+				longer.Duration *= 5
+				rows, err = s.Run(ctx, longer)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -192,13 +198,15 @@ func TestScenariosWork(t *testing.T) {
 				t.Error("nothing was measured")
 			}
 			for _, m := range rows {
-				if m.Errors > 0 || m.Clients > 0 && m.Ops == 0 {
+				if m.Errors > 0 || measuredNothing(m) {
 					t.Errorf("%s: %d operations, %d errors: %s", m.Case, m.Ops, m.Errors, m.Problem)
 				}
 			}
 		})
 	}
 }
+
+func measuredNothing(m Measurement) bool { return m.Clients > 0 && m.Ops == 0 }
 
 type testLog struct{ t *testing.T }
 
