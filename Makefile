@@ -24,7 +24,7 @@ PROCESS_PKGS := ./internal/e2e/... ./internal/compat/... ./internal/chaos/... ./
 # Packages whose tests also run under the race detector in `make test`.
 RACE_PKGS    := ./internal/changes/... ./internal/tui/... \
                 ./internal/signal/... ./internal/lifecycle/... ./internal/logging/... ./internal/store/... \
-                ./internal/query/... ./internal/fsm/... ./internal/consensus/... ./internal/rpc/... ./internal/httpapi/... ./internal/ca/... ./internal/leafcert/... \
+                ./internal/query/... ./internal/fsm/... ./internal/consensus/... ./internal/journal/... ./internal/local/... ./internal/rpc/... ./internal/httpapi/... ./internal/ca/... ./internal/leafcert/... \
                 ./internal/tlsconf/... ./internal/view/... ./internal/catalog/... ./internal/coordinate/... ./internal/cli/debug ./internal/cli/services/... ./internal/cli/wait/...
 
 CYCLES   ?= 200

@@ -24,6 +24,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/codec"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/httpapi"
+	"github.com/ctl-sh/ctl/internal/journal"
 	"github.com/ctl-sh/ctl/internal/local"
 	"github.com/ctl-sh/ctl/internal/query"
 	"github.com/ctl-sh/ctl/internal/store"
@@ -213,16 +214,23 @@ func (w *town) there() []string {
 
 // kept returns how many registrations the data directory holds.
 func (w *town) kept() int {
-	n := 0
-	for _, sub := range []string{"services", "checks"} {
-		entries, _ := os.ReadDir(filepath.Join(w.dir, sub))
-		for _, e := range entries {
-			if !e.IsDir() {
-				n++
-			}
-		}
+	w.t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.dir, "registrations"))
+	path := filepath.Join(w.t.TempDir(), "copy")
+	if err == nil {
+		err = os.WriteFile(path, b, 0o600)
 	}
-	return n
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	file, found, err := journal.Open(path)
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return len(found.Values)
 }
 
 const (
@@ -385,7 +393,6 @@ func TestOnlyAgentsAreRemembered(t *testing.T) {
 			t.Errorf("remembered: %s and %s", a, b)
 		}
 		w.stop()
-		w.register(webText)
 		w.put("register", `{"Node":"n1","SkipNodeUpdate":true,"Service":{"Service":"web"}}`)
 		w.put("deregister", removeWeb)
 		if got := removed("N1"); !strings.HasPrefix(got, `[{"ServiceID":"web","Removed":"2000-01-01T`) {

@@ -169,6 +169,6 @@ func readText(b []byte) (text, rest []byte, ok bool) {
 	if n <= 0 || length > uint64(len(b)-n) { //nolint:gosec // n is at most the length
 		return nil, nil, false
 	}
-	end := n + int(length) //nolint:gosec // at most the length
+	end := n + int(length)                                      //nolint:gosec // at most the length
 	return b[n:end:end], b[end:], n == uvarintSize(int(length)) //nolint:gosec // at most the length
 }

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -77,7 +78,9 @@ const slack = 4 << 20
 
 // Append writes changes behind all others, as one. When it fails nothing has
 // changed. They survive the end of the process when it returns, and a power cut
-// once Flush returned for the Mark. Without records it returns the newest Mark.
+// once Flush returned for the Mark. Removing what is not there writes nothing;
+// where nothing is to be written it returns the newest Mark. Values may change
+// afterwards.
 //
 // It does not wait for the disk, but where the file has to be replaced because a
 // flush failed before.
@@ -97,10 +100,33 @@ func (j *Journal) Append(records ...Record) (Mark, error) {
 		return 0, ErrClosed
 	case j.broken != nil:
 		return 0, j.broken
-	case len(records) == 0:
+	}
+	if records = j.effective(records); len(records) == 0 {
 		return j.last, nil
 	}
 	return j.append(records)
+}
+
+// effective leaves out removals of what is not there. mu is held.
+func (j *Journal) effective(records []Record) []Record {
+	idle := func(i int) bool {
+		key := records[i].Key
+		_, there := j.places[key]
+		return !there && records[i].Value == nil && !slices.ContainsFunc(records[:i], func(r Record) bool { return r.Key == key })
+	}
+	for i := range records {
+		if !idle(i) {
+			continue
+		}
+		list := slices.Clone(records[:i])
+		for i := i + 1; i < len(records); i++ {
+			if !idle(i) {
+				list = append(list, records[i])
+			}
+		}
+		return list
+	}
+	return records
 }
 
 // append writes a frame. mu is held.

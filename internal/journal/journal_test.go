@@ -69,7 +69,7 @@ func history(t testing.TB, path string) []step {
 	j, _ := opened(t, path)
 	steps := []step{{end: j.end, holds: map[string]string{}}}
 	for _, records := range [][]Record{
-		{put("a", "one")}, {put("b", "two"), put("c", ""), put("", "no key")}, {put("a", "three"), remove("b")}, {remove("never")},
+		{put("a", "one")}, {put("b", "two"), put("c", ""), put("", "no key")}, {put("a", "three"), remove("b")}, {remove("never"), put("f", "six"), remove("not")},
 		{put("d", string(marker)+strings.Repeat("x", 60)), put(string(marker), "k")}, {put("d", "short"), remove("c"), put("c", "again")}, {put("e", strings.Repeat("long", 40))},
 	} {
 		keep(t, j, records...)
@@ -80,6 +80,11 @@ func history(t testing.TB, path string) []step {
 			}
 		}
 		steps = append(steps, step{records, j.end, holds})
+	}
+	before := j.end
+	keep(t, j, remove("never"), remove("not"))
+	if j.end != before {
+		t.Error("removing what is not there was written")
 	}
 	must(t, j.f.Close()) // as a process that is killed does
 	return steps

@@ -1,8 +1,7 @@
 package local
 
 import (
-	"errors"
-
+	"github.com/ctl-sh/ctl/internal/journal"
 	"github.com/ctl-sh/ctl/internal/logging"
 )
 
@@ -11,7 +10,7 @@ import (
 // a registration that was told can have been removed.
 type fate struct {
 	told       bool // the catalog has had this registration
-	keptUntold bool // its file says that it was not told
+	keptUntold bool // what is kept says that it was not told
 }
 
 // renews takes over the fate of the same registration. One that comes again over
@@ -60,21 +59,24 @@ func (s *State) letGo(r *Remote) {
 		return
 	}
 	services, checks := r.ids()
-	var err error
+	var records []journal.Record
 	for id, i := range s.services {
 		if i.told && !services[id] && r.Removed.Services[id] {
 			s.log.Info("letting go of a service that was removed from the catalog", logging.KeyService, id)
-			err = errors.Join(err, s.dropService(id))
+			records = append(records, s.whole(id)...)
+			s.dropService(id)
 		}
 	}
 	for id, c := range s.checks {
 		if c.told && !checks[id] && r.Removed.Checks[id] {
 			s.log.Info("letting go of a check that was removed from the catalog", logging.KeyCheck, id)
-			err = errors.Join(err, s.dropCheck(id))
+			records = append(records, withoutCheck(id)...)
+			s.dropCheck(id)
 		}
 	}
-	if err != nil {
-		s.log.Warn("a registration that was removed from the catalog may come back when this agent restarts: its file cannot be removed", logging.KeyError, err)
+	// Not flushed: what comes back after a power cut is let go of again.
+	if _, err := s.keep.write(records); err != nil {
+		s.log.Warn("a registration that was removed from the catalog may come back when this agent restarts: its removal cannot be kept", logging.KeyError, err)
 	}
 	s.mirror()
 }
@@ -146,7 +148,7 @@ func (s *State) Confirm(r *Renewal, gone Removed) {
 	}
 }
 
-// KeepUntold has the files say what was not told, so that it is not taken for
+// KeepUntold has the data directory say what was not told, so that it is not taken for
 // removed after a restart. It is called where telling failed, before that is
 // answered.
 func (s *State) KeepUntold() error {
@@ -156,7 +158,8 @@ func (s *State) KeepUntold() error {
 	return s.keepFate()
 }
 
-// KeepTold has the files that say otherwise say what was told by now.
+// KeepTold has the data directory say what was told by now, where it says
+// otherwise.
 func (s *State) KeepTold() error {
 	s.mu.Lock()
 	untold := s.untold
@@ -167,28 +170,7 @@ func (s *State) KeepTold() error {
 	return s.keepFate()
 }
 
-func (s *State) keepFate() error {
-	s.registering.Lock()
-	defer s.registering.Unlock()
-	var err error
-	for _, i := range s.untoldServices() {
-		file, failed := s.keep.saveService(&i)
-		if failed == nil {
-			failed = file.keep()
-		}
-		err = errors.Join(err, failed)
-	}
-	for _, c := range s.untoldChecks() {
-		file, failed := s.keep.saveCheck(&c)
-		if failed == nil {
-			failed = file.keep()
-		}
-		err = errors.Join(err, failed)
-	}
-	return err
-}
-
-// untoldServices returns copies of those whose files are to be written.
+// untoldServices returns copies of those that are to be kept anew.
 func (s *State) untoldServices() (list []instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

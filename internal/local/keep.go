@@ -1,28 +1,26 @@
 package local
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/checks"
+	"github.com/ctl-sh/ctl/internal/journal"
 	"github.com/ctl-sh/ctl/internal/logging"
 )
 
-// keeper keeps registrations below a directory, each in a file of its own; none
-// for "". Names are the SHA-256 of the id, as Consul has them.
-type keeper struct{ dir string }
+// keptFile is the file in the data directory that keeps what was registered over
+// HTTP and the results of TTL checks.
+const keptFile = "registrations"
 
+// What a key of the file is of is its first byte; the id is behind it.
 const (
-	servicesDir = "services"
-	checksDir   = "checks"
-	stateDir    = "checks/state"
+	keptServices = "s"
+	keptChecks   = "c"
+	keptStates   = "t"
 )
 
 type keptService struct {
@@ -50,216 +48,189 @@ type keptState struct {
 
 const sourceRemote = "remote"
 
-func (k keeper) path(sub, id string) string {
-	sum := sha256.Sum256([]byte(id))
-	return filepath.Join(k.dir, filepath.FromSlash(sub), hex.EncodeToString(sum[:]))
+// keeper keeps registrations in the data directory; none for "".
+type keeper struct {
+	dir  string
+	file *journal.Journal // nil before Load
 }
 
-func (k keeper) saveService(i *instance) (*draft, error) {
-	return k.draft(servicesDir, i.row.ID, keptService{Token: i.token, Service: i.row, Source: sourceRemote, Untold: i.keptUntold}, true)
-}
+var errNotLoaded = errors.New("what the data directory keeps was not taken in yet")
 
-func (k keeper) saveCheck(c *check) (*draft, error) {
-	return k.draft(checksDir, c.row.CheckID, keptCheck{Check: c.row, ChkType: c.def, Token: c.token, Source: sourceRemote, Untold: c.keptUntold}, true)
-}
-
-// draft is a file that is written and not in its place yet.
-type draft struct{ id, temporary, path string }
-
-// draft writes a file that is whole whenever it is there. With durable it
-// survives a power cut. Keep or drop it; the one of a keeper that keeps nothing
-// is nil.
-func (k keeper) draft(sub, id string, v any, durable bool) (*draft, error) {
-	if k.dir == "" {
-		return nil, nil
+// write adds changes to the file, as one. They survive a power cut when flush
+// returned for the mark.
+func (k *keeper) write(records []journal.Record) (journal.Mark, error) {
+	switch {
+	case k.dir == "" || len(records) == 0:
+		return 0, nil
+	case k.file == nil:
+		return 0, errNotLoaded
 	}
+	return k.file.Append(records...)
+}
+
+func (k *keeper) flush(m journal.Mark) error {
+	if k.file == nil {
+		return nil
+	}
+	return k.file.Flush(m)
+}
+
+func record(kind, id string, v any) (journal.Record, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("keep %s: %w", id, err)
+		return journal.Record{}, fmt.Errorf("keep %s: %w", id, err)
 	}
-	path := k.path(sub, id)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("keep %s: %w", id, err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "*.tmp")
-	if err != nil {
-		return nil, fmt.Errorf("keep %s: %w", id, err)
-	}
-	d := &draft{id: id, temporary: f.Name(), path: path}
-	_, err = f.Write(b)
-	if err == nil && durable {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		d.drop()
-		return nil, fmt.Errorf("keep %s: %w", id, err)
-	}
-	return d, nil
+	return journal.Record{Key: kind + id, Value: b}, nil
 }
 
-// keep puts the file into its place.
-func (d *draft) keep() error {
-	if d == nil {
-		return nil
-	}
-	if err := os.Rename(d.temporary, d.path); err != nil {
-		d.drop()
-		return fmt.Errorf("keep %s: %w", d.id, err)
-	}
-	return nil
+func (i *instance) record() (journal.Record, error) {
+	return record(keptServices, i.row.ID, keptService{Token: i.token, Service: i.row, Source: sourceRemote, Untold: i.keptUntold})
 }
 
-func (d *draft) drop() {
-	if d != nil {
-		_ = os.Remove(d.temporary) // a leftover is skipped by load
-	}
+func (c *check) record() (journal.Record, error) {
+	return record(keptChecks, c.row.CheckID, keptCheck{Check: c.row, ChkType: c.def, Token: c.token, Source: sourceRemote, Untold: c.keptUntold})
 }
 
-func (k keeper) removeService(id string) error { return k.remove(servicesDir, id) }
+// withoutService and withoutCheck are what the file forgets with either.
+func withoutService(id string) []journal.Record { return []journal.Record{{Key: keptServices + id}} }
 
-func (k keeper) removeCheck(id string) error {
-	return errors.Join(k.remove(checksDir, id), k.remove(stateDir, id))
+func withoutCheck(id string) []journal.Record {
+	return []journal.Record{{Key: keptChecks + id}, {Key: keptStates + id}}
 }
 
-func (k keeper) remove(sub, id string) error {
-	if k.dir == "" {
-		return nil
+// records are the changes of the file when i, or nil, and checks are registered:
+// what configuration files define is not kept.
+func (s *State) records(i *instance, list map[string]*check) ([]journal.Record, error) {
+	if s.keep.dir == "" {
+		return nil, nil
 	}
-	err := os.Remove(k.path(sub, id))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget %s: %w", id, err)
+	var records []journal.Record
+	switch {
+	case i == nil:
+	case i.source != FromAPI:
+		records = withoutService(i.row.ID)
+	default:
+		r, err := i.record()
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
 	}
-	return nil
+	for id, c := range list {
+		if c.source != FromAPI {
+			records = append(records, withoutCheck(id)...)
+			continue
+		}
+		r, err := c.record()
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	return records, nil
 }
 
-// each calls f with the content of every file of a kind.
-func (k keeper) each(sub string, f func(path string, b []byte) error) error {
-	dir := filepath.Join(k.dir, filepath.FromSlash(sub))
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// whole are the changes of the file when a service goes with its checks. mu is
+// held.
+func (s *State) whole(id string) []journal.Record {
+	records := withoutService(id)
+	for checkID := range s.ofService[id] {
+		records = append(records, withoutCheck(checkID)...)
 	}
+	return records
+}
+
+// keepFate has the file say what was told and what was not. registering is not
+// held.
+func (s *State) keepFate() error {
+	s.registering.Lock()
+	mark, err := s.writeFate()
+	s.registering.Unlock()
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if e.IsDir() || len(e.Name()) != 2*sha256.Size {
-			continue
-		}
-		path := filepath.Join(dir, e.Name())
-		b, err := os.ReadFile(path)
-		if err == nil {
-			err = f(path, b)
-		}
+	return s.keep.flush(mark)
+}
+
+func (s *State) writeFate() (journal.Mark, error) {
+	var records []journal.Record
+	for _, i := range s.untoldServices() {
+		r, err := i.record()
 		if err != nil {
-			return err
+			return 0, err
 		}
+		records = append(records, r)
 	}
-	return nil
-}
-
-// Load takes in what the data directory keeps. What cannot be read is left
-// where it is, logged and not registered. Call it once, before Reload and
-// before anybody else registers.
-func (s *State) Load() error {
-	if s.keep.dir == "" {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.keep.each(servicesDir, func(path string, b []byte) error {
-		var k keptService
-		if err := json.Unmarshal(b, &k); err != nil || k.Service == nil || k.Service.ID == "" {
-			s.unreadable(path, err)
-			return nil
+	for _, c := range s.untoldChecks() {
+		r, err := c.record()
+		if err != nil {
+			return 0, err
 		}
-		s.putService(&instance{row: k.Service, tags: k.Service.Tags, token: k.Token, source: FromAPI, fate: fate{told: !k.Untold, keptUntold: k.Untold}})
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("load kept services: %w", err)
+		records = append(records, r)
 	}
-	if err := s.keep.each(checksDir, s.loadCheck); err != nil {
-		return fmt.Errorf("load kept checks: %w", err)
-	}
-	s.untold = true // some may be
-	s.mirror()
-	return nil
-}
-
-func (s *State) loadCheck(path string, b []byte) error {
-	var k keptCheck
-	if err := json.Unmarshal(b, &k); err != nil || k.Check == nil || k.Check.CheckID == "" {
-		s.unreadable(path, err)
-		return nil
-	}
-	if k.Check.ServiceID != "" && s.services[k.Check.ServiceID] == nil {
-		return os.Remove(path) // its service is gone
-	}
-	if k.ChkType != nil && k.ChkType.Runs() && !s.cfg.AllowScripts {
-		s.log.Warn("a kept check runs a program, which is not allowed any more: it is left out", logging.KeyCheck, k.Check.CheckID)
-		return nil
-	}
-	k.Check.Node = s.cfg.Node.Name
-	c := &check{row: k.Check, def: k.ChkType, token: k.Token, source: FromAPI, fate: fate{told: !k.Untold, keptUntold: k.Untold}}
-	c.row.Output = ""
-	if c.def != nil {
-		c.row.Status = checks.Critical
-		if c.def.Status != "" {
-			c.row.Status = c.def.Status
-		}
-		if c.def.Kind() == checks.TTL {
-			s.loadTTL(c)
-		}
-	}
-	s.putCheck(k.Check.CheckID, c)
-	return nil
-}
-
-func (s *State) unreadable(path string, err error) {
-	s.log.Warn("a kept registration cannot be read and is left out", logging.KeyFile, path, logging.KeyError, err)
-}
-
-// loadTTL restores the last result of a TTL check, if it holds still.
-func (s *State) loadTTL(c *check) {
-	b, err := os.ReadFile(s.keep.path(stateDir, c.row.CheckID))
-	if err != nil {
-		return // most have none
-	}
-	var k keptState
-	if err := json.Unmarshal(b, &k); err != nil || !checks.ValidStatus(k.Status) {
-		s.unreadable(s.keep.path(stateDir, c.row.CheckID), err)
-		return
-	}
-	if time.Now().Unix() < k.Expires {
-		c.row.Status, c.row.Output = k.Status, k.Output
-	}
+	return s.keep.write(records)
 }
 
 // saveTTL keeps the last result of a TTL check. The same result is written again
 // only when half of its time has passed, and holds that much longer on disk, so
-// that thousands of checks that go on passing write little.
+// that thousands of checks that go on passing write little. It is not flushed: a
+// power cut takes back a result or two, and the check is reported on again.
 func (s *State) saveTTL(id string, differs bool) {
+	if s.keep.file == nil {
+		return
+	}
+	s.registering.Lock()
+	r, err := s.ttlState(id, differs)
+	if err == nil && r.Value != nil {
+		_, err = s.keep.write([]journal.Record{r})
+	}
+	s.registering.Unlock()
+	if err != nil {
+		s.log.Warn("the state of a check could not be kept", logging.KeyCheck, id, logging.KeyError, err)
+		return
+	}
+	s.keep.file.Tidy()
+}
+
+// ttlState returns what to keep of a TTL check, without a value for nothing.
+func (s *State) ttlState(id string, differs bool) (r journal.Record, err error) {
 	now := time.Now()
 	s.mu.Lock()
 	c := s.checks[id]
 	if c == nil || c.def == nil {
 		s.mu.Unlock()
-		return
+		return r, nil
 	}
 	ttl := time.Duration(c.def.TTL)
 	if !differs && now.Sub(c.saved) < ttl/2 {
 		s.mu.Unlock()
-		return
+		return r, nil
 	}
 	c.saved = now
 	k := keptState{CheckID: id, Output: c.row.Output, Status: c.row.Status, Expires: now.Add(ttl + ttl/2).Unix()}
 	s.mu.Unlock()
-	d, err := s.keep.draft(stateDir, id, k, false)
-	if err == nil {
-		err = d.keep()
+	return record(keptStates, id, k)
+}
+
+// others are the changes of the file when a service keeps only the checks of a
+// list.
+func (s *State) others(serviceID string, list map[string]*check) (records []journal.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.otherChecks(serviceID, list) {
+		records = append(records, withoutCheck(id)...)
 	}
-	if err != nil {
-		s.log.Warn("the state of a check could not be kept", logging.KeyCheck, id, logging.KeyError, err)
+	return records
+}
+
+// otherChecks returns the checks of a service that are not in list, but for its
+// maintenance. mu is held.
+func (s *State) otherChecks(serviceID string, list map[string]*check) (ids []string) {
+	for id, c := range s.ofService[serviceID] {
+		if _, stays := list[id]; !stays && c.def != nil {
+			ids = append(ids, id)
+		}
 	}
+	slices.Sort(ids)
+	return ids
 }

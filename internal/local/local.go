@@ -115,14 +115,15 @@ type Config struct {
 
 // State is what is registered here. Make it with New, fill it with Load and
 // Reload, let it live in Run. Its methods may be called by any number of
-// goroutines; none but those that keep files block.
+// goroutines; none but those that register and remove wait for the disk.
 type State struct {
 	cfg    Config
 	log    *slog.Logger
 	runner Runner
 	keep   keeper
 	// registering is held while something is registered or removed, so that
-	// files and memory agree. It is taken before mu.
+	// what is kept and memory agree; the disk is waited for without it. It is
+	// taken before mu.
 	registering sync.Mutex
 	changed     signal.Value[uint64]
 
@@ -134,7 +135,7 @@ type State struct {
 	ofService map[string]map[string]*check
 	drift     drift
 	aliases   int // checks that follow from others here
-	// renewed may be on without anything renewed, and untold without a file that
+	// renewed may be on without anything renewed, and untold where nothing kept
 	// says so; off, there is none for certain.
 	renewed, untold bool
 }
@@ -269,7 +270,8 @@ const (
 )
 
 // Run deregisters services whose checks were critical for too long, until ctx
-// ends.
+// ends. Then what is kept is flushed, and nothing more can be registered where
+// there is a data directory.
 func (s *State) Run(ctx context.Context, ready func()) error {
 	ready()
 	tick := time.NewTicker(reapEvery)
@@ -279,7 +281,7 @@ func (s *State) Run(ctx context.Context, ready func()) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return s.Close()
 		}
 		for id, check := range s.overdue(time.Now()) {
 			s.log.Info("deregistering a service that was critical for too long", logging.KeyService, id, logging.KeyCheck, check)
@@ -288,6 +290,15 @@ func (s *State) Run(ctx context.Context, ready func()) error {
 			}
 		}
 	}
+}
+
+// Close flushes what is kept and lets go of the data directory. Run does so at its
+// end; it is for a State that never runs.
+func (s *State) Close() error {
+	if s.keep.file == nil {
+		return nil
+	}
+	return s.keep.file.Close()
 }
 
 func (s *State) stopTimers() {

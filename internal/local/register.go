@@ -1,37 +1,52 @@
 package local
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/checks"
 	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/journal"
 	"github.com/ctl-sh/ctl/internal/logging"
 )
 
 // RegisterService registers a service that Validate accepted, with its checks,
 // in place of one with the id. Checks the service has from before stay unless
-// replace is set; those registered anew keep their state. On failure, which is
-// that of a file, nothing has changed.
+// replace is set; those registered anew keep their state.
+//
+// It returns when the registration survives a power cut; those that come at the
+// same time wait for the disk together. When it cannot be written nothing has
+// changed; when it was written and cannot be flushed, it holds, and fails because
+// nobody knows whether it is there after a restart.
 func (s *State) RegisterService(d *ServiceDefinition, from Source, replace bool) error {
 	if what := d.Unfindable(); what != "" && s.Service(d.ID) == nil {
 		s.log.Warn("a service cannot be found by DNS: "+what+" is no DNS label", logging.KeyService, d.ID)
 	}
 	i := &instance{row: d.service(), tags: d.Tags, token: d.Token, source: from}
 	list := s.checksOf(d, i, from)
-	files, err := s.draft(i, list)
+	records, err := s.records(i, list)
 	if err != nil {
 		return err
 	}
+	mark, err := s.enterService(i, list, records, replace)
+	if err != nil {
+		return err
+	}
+	return s.keep.flush(mark)
+}
+
+// enterService writes a registration and takes it in.
+func (s *State) enterService(i *instance, list map[string]*check, records []journal.Record, replace bool) (journal.Mark, error) {
 	s.registering.Lock()
 	defer s.registering.Unlock()
-	if err := s.settle(files, i, list); err != nil {
-		return err
+	if replace {
+		records = append(records, s.others(i.row.ID, list)...)
+	}
+	mark, err := s.keep.write(records)
+	if err != nil {
+		return 0, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,71 +55,12 @@ func (s *State) RegisterService(d *ServiceDefinition, from Source, replace bool)
 		s.putCheck(id, c)
 	}
 	if replace {
-		err = s.dropOthers(d.ID, list)
+		for _, id := range s.otherChecks(i.row.ID, list) {
+			s.dropCheck(id)
+		}
 	}
 	s.mirror()
-	return err
-}
-
-// draft writes the files of what is to be registered, i or nil and checks, all
-// at the same time and in nobody's way: they wait for the disk.
-func (s *State) draft(i *instance, list map[string]*check) ([]*draft, error) {
-	var (
-		group sync.WaitGroup
-		mu    sync.Mutex
-		files []*draft
-		first error
-	)
-	write := func(save func() (*draft, error)) {
-		group.Go(func() {
-			file, err := save()
-			mu.Lock()
-			defer mu.Unlock()
-			if files = append(files, file); first == nil {
-				first = err
-			}
-		})
-	}
-	if i != nil && i.source == FromAPI {
-		write(func() (*draft, error) { return s.keep.saveService(i) })
-	}
-	for _, c := range list {
-		if c.source == FromAPI {
-			write(func() (*draft, error) { return s.keep.saveCheck(c) })
-		}
-	}
-	group.Wait()
-	if first != nil {
-		for _, file := range files {
-			file.drop()
-		}
-	}
-	return files, first
-}
-
-// settle puts files into their places, and removes those of what configuration
-// files define now. registering is held.
-func (s *State) settle(files []*draft, i *instance, list map[string]*check) error {
-	var err error
-	for _, file := range files {
-		if err != nil {
-			file.drop()
-			continue
-		}
-		err = file.keep()
-	}
-	if err != nil {
-		return err
-	}
-	if i != nil && i.source != FromAPI {
-		err = s.keep.removeService(i.row.ID)
-	}
-	for id, c := range list {
-		if c.source != FromAPI {
-			err = errors.Join(err, s.keep.removeCheck(id))
-		}
-	}
-	return err
+	return mark, nil
 }
 
 // checksOf returns the checks of a definition by id.
@@ -225,33 +181,26 @@ func (s *State) strike(id string) {
 	}
 }
 
-// keepCheck keeps or forgets the file of a check. registering is held.
-func (s *State) keepCheck(c *check) error {
-	list := map[string]*check{c.row.CheckID: c}
-	files, err := s.draft(nil, list)
+// enterCheck writes a check and takes it in. registering is held.
+func (s *State) enterCheck(id string, c *check) (journal.Mark, error) {
+	records, err := s.records(nil, map[string]*check{id: c})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return s.settle(files, nil, list)
+	mark, err := s.keep.write(records)
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.putCheck(id, c)
+	s.mirror()
+	return mark, nil
 }
 
-// dropOthers removes the checks of a service that are not in list. mu is held.
-func (s *State) dropOthers(serviceID string, list map[string]*check) error {
-	var err error
-	for id, c := range s.ofService[serviceID] {
-		if _, stays := list[id]; !stays && c.def != nil {
-			err = errors.Join(err, s.dropCheck(id))
-		}
-	}
-	return err
-}
-
-// dropCheck removes a check. mu is held.
-func (s *State) dropCheck(id string) error {
+// dropCheck removes a check that is there. mu is held.
+func (s *State) dropCheck(id string) {
 	c := s.checks[id]
-	if c == nil {
-		return nil
-	}
 	c.cancelDeferred()
 	if c.mirrors(s.cfg.Node.Name) {
 		s.aliases--
@@ -259,54 +208,70 @@ func (s *State) dropCheck(id string) error {
 	s.runner.Stop(id)
 	s.strike(id)
 	s.goneCheck(id, c.token)
-	return s.keep.removeCheck(id)
 }
 
-// DeregisterService removes a service with its checks. It fails with NotFound
-// for an unknown one.
+// DeregisterService removes a service with its checks, for good when it returns.
+// It fails with NotFound for an unknown one.
 func (s *State) DeregisterService(id string) error {
+	mark, err := s.leave(func() (records []journal.Record, drop func(), err error) {
+		if s.services[id] == nil {
+			return nil, nil, errUnknownService(id)
+		}
+		return s.whole(id), func() { s.dropService(id) }, nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.keep.flush(mark)
+}
+
+// leave writes the removals that what returns, and makes them with drop. It is
+// called, as drop is, with mu held.
+func (s *State) leave(what func() (records []journal.Record, drop func(), err error)) (journal.Mark, error) {
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.services[id] == nil {
-		return errUnknownService(id)
+	records, drop, err := what()
+	if err != nil {
+		return 0, err
 	}
-	err := s.dropService(id)
+	mark, err := s.keep.write(records)
+	if err != nil {
+		return 0, err
+	}
+	drop()
 	s.mirror()
-	return err
+	return mark, nil
 }
 
-// dropService removes a service with its checks. mu is held.
-func (s *State) dropService(id string) error {
+// dropService removes a service that is there, with its checks. mu is held.
+func (s *State) dropService(id string) {
 	token := s.services[id].token
 	delete(s.services, id)
-	err := s.keep.removeService(id)
 	for checkID := range s.ofService[id] {
-		err = errors.Join(err, s.dropCheck(checkID))
+		s.dropCheck(checkID)
 	}
 	s.goneService(id, token)
-	return err
 }
 
 // RegisterCheck registers a check that ValidateCheck accepted, in place of one
 // with the id, whose state it keeps. It fails with NotFound when the service it
-// is for is not here.
+// is for is not here, and as RegisterService does.
 func (s *State) RegisterCheck(d *checks.Definition, from Source) error {
-	s.registering.Lock()
-	defer s.registering.Unlock()
-	c, err := s.standalone(d, from)
+	mark, err := func() (journal.Mark, error) {
+		s.registering.Lock()
+		defer s.registering.Unlock()
+		c, err := s.standalone(d, from)
+		if err != nil {
+			return 0, err
+		}
+		return s.enterCheck(d.ID, c)
+	}()
 	if err != nil {
 		return err
 	}
-	if err := s.keepCheck(c); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.putCheck(d.ID, c)
-	s.mirror()
-	return nil
+	return s.keep.flush(mark)
 }
 
 func (s *State) standalone(d *checks.Definition, from Source) (*check, error) {
@@ -319,18 +284,19 @@ func (s *State) standalone(d *checks.Definition, from Source) (*check, error) {
 	return s.newCheck(d.ID, d, of, from), nil
 }
 
-// DeregisterCheck removes a check. It fails with NotFound for an unknown one.
+// DeregisterCheck removes a check, for good when it returns. It fails with
+// NotFound for an unknown one.
 func (s *State) DeregisterCheck(id string) error {
-	s.registering.Lock()
-	defer s.registering.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.checks[id] == nil {
-		return errUnknownCheck(id)
+	mark, err := s.leave(func() (records []journal.Record, drop func(), err error) {
+		if s.checks[id] == nil {
+			return nil, nil, errUnknownCheck(id)
+		}
+		return withoutCheck(id), func() { s.dropCheck(id) }, nil
+	})
+	if err != nil {
+		return err
 	}
-	err := s.dropCheck(id)
-	s.mirror()
-	return err
+	return s.keep.flush(mark)
 }
 
 // Usable reports why Reload would refuse the definitions, and changes nothing.
@@ -385,23 +351,33 @@ func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition)
 
 // dropUndefined removes what files defined once and no longer do.
 func (s *State) dropUndefined(services, defined map[string]bool) error {
-	s.registering.Lock()
-	defer s.registering.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var err error
-	for id, i := range maps.Clone(s.services) {
-		if i.source == FromFile && !services[id] {
-			err = errors.Join(err, s.dropService(id))
+	mark, err := s.leave(func() ([]journal.Record, func(), error) {
+		var records []journal.Record
+		gone := map[string]bool{}
+		for id, i := range s.services {
+			if i.source == FromFile && !services[id] {
+				records, gone[id] = append(records, s.whole(id)...), true
+			}
 		}
-	}
-	for id, c := range maps.Clone(s.checks) {
-		if c.source == FromFile && c.def != nil && !defined[id] {
-			err = errors.Join(err, s.dropCheck(id))
+		list := map[string]bool{}
+		for id, c := range s.checks {
+			if c.source == FromFile && c.def != nil && !defined[id] && !gone[c.row.ServiceID] {
+				records, list[id] = append(records, withoutCheck(id)...), true
+			}
 		}
+		return records, func() {
+			for id := range gone {
+				s.dropService(id)
+			}
+			for id := range list {
+				s.dropCheck(id)
+			}
+		}, nil
+	})
+	if err != nil {
+		return err
 	}
-	s.mirror()
-	return err
+	return s.keep.flush(mark)
 }
 
 // Default reasons of maintenance.
@@ -433,32 +409,30 @@ func (s *State) SetServiceMaintenance(serviceID string, on bool, reason string) 
 }
 
 func (s *State) maintain(id, name, reason string, on bool, of *Service) error {
-	s.registering.Lock()
-	defer s.registering.Unlock()
-	if is := s.Check(id) != nil; is == on {
+	if !on {
+		if err := s.DeregisterCheck(id); !failure.Is(err, failure.NotFound) {
+			return err
+		}
 		return nil
 	}
-	if !on {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		err := s.dropCheck(id)
-		s.mirror()
+	mark, err := func() (journal.Mark, error) {
+		s.registering.Lock()
+		defer s.registering.Unlock()
+		if s.Check(id) != nil {
+			return 0, nil
+		}
+		c := s.newCheck(id, &checks.Definition{Name: name, Notes: reason}, of, FromAPI)
+		c.def = nil
+		c.row.Type, c.row.Interval, c.row.Timeout = typeMaintenance, "", ""
+		if of != nil {
+			c.token = s.tokenOf(of.ID)
+		}
+		return s.enterCheck(id, c)
+	}()
+	if err != nil {
 		return err
 	}
-	c := s.newCheck(id, &checks.Definition{Name: name, Notes: reason}, of, FromAPI)
-	c.def = nil
-	c.row.Type, c.row.Interval, c.row.Timeout = typeMaintenance, "", ""
-	if of != nil {
-		c.token = s.tokenOf(of.ID)
-	}
-	if err := s.keepCheck(c); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.putCheck(id, c)
-	s.mirror()
-	return nil
+	return s.keep.flush(mark)
 }
 
 func (s *State) tokenOf(serviceID string) string {
