@@ -36,10 +36,22 @@ func badness(status string) int {
 	}
 }
 
+// inMaintenance is worse than any badness of a state.
+const inMaintenance = 3
+
+// weight is the badness of a check for its instance.
+func weight(c *Check) int {
+	b := badness(c.Status)
+	if b > 0 && (c.CheckID == NodeMaintenance || strings.HasPrefix(c.CheckID, serviceMaintenance)) {
+		return inMaintenance
+	}
+	return b
+}
+
 func worstOf(checks []*Check) int {
 	worst := 0
 	for _, c := range checks {
-		worst = max(worst, badness(c.Status))
+		worst = max(worst, weight(c))
 	}
 	return worst
 }
@@ -53,6 +65,8 @@ type ServiceSummary struct {
 	Tags      []string
 	Instances int
 	Counts
+	// Maintenance is how many of the critical instances are in maintenance.
+	Maintenance int
 }
 
 func (s *ServiceSummary) add(in *Service, badness int) {
@@ -61,6 +75,9 @@ func (s *ServiceSummary) add(in *Service, badness int) {
 	}
 	s.Instances++
 	s.Counts.add(badness)
+	if badness == inMaintenance {
+		s.Maintenance++
+	}
 	for _, tag := range in.Tags {
 		if i, ok := slices.BinarySearch(s.Tags, tag); !ok {
 			s.Tags = slices.Insert(s.Tags, i, tag)
@@ -83,16 +100,18 @@ func SummaryOf(tx *store.Txn, service string) (*ServiceSummary, error) {
 }
 
 // Summaries calls visit with the summary of every service, in the order of the
-// names without regard to case, until it fails. It looks at every row once.
-func Summaries(tx *store.Txn, visit func(*ServiceSummary) error) error {
-	checks, err := all[Check](nil, tx, TableChecks)
+// names without regard to case, until it fails. Only instances that keep wants
+// are counted; nil wants all. It looks at every row once, and adds to ws, which
+// may be nil, what changes when a summary may.
+func Summaries(ws store.WatchSet, tx *store.Txn, keep func(*Service) bool, visit func(*ServiceSummary) error) error {
+	checks, err := all[Check](ws, tx, TableChecks)
 	if err != nil {
 		return err
 	}
 	type on struct{ node, service string }
 	worst := make(map[on]int, len(checks))
 	for _, c := range checks {
-		if b := badness(c.Status); b > 0 {
+		if b := weight(c); b > 0 {
 			key := on{strings.ToLower(c.Node), c.ServiceID}
 			worst[key] = max(worst[key], b)
 		}
@@ -101,9 +120,13 @@ func Summaries(tx *store.Txn, visit func(*ServiceSummary) error) error {
 	if err != nil {
 		return fmt.Errorf("list %s by name: %w", TableServices, err)
 	}
+	ws.Add(it.WatchCh())
 	var s *ServiceSummary
 	for row := it.Next(); row != nil; row = it.Next() {
 		in := row.(*Service)
+		if keep != nil && !keep(in) {
+			continue
+		}
 		if s != nil && !strings.EqualFold(s.Name, in.Service) {
 			if err := visit(s); err != nil {
 				return err
@@ -124,6 +147,9 @@ func Summaries(tx *store.Txn, visit func(*ServiceSummary) error) error {
 
 // NodeMaintenance is the check that takes a whole node out.
 const NodeMaintenance = "_node_maintenance"
+
+// serviceMaintenance begins the check that takes an instance out.
+const serviceMaintenance = "_service_maintenance:"
 
 // NodeSummary is a node with what is on it counted.
 type NodeSummary struct {

@@ -89,9 +89,9 @@ const formatting = `Commands that show something have -o FORMAT; -format and --f
 With json, yaml and jsonl, errors are a JSON object on standard error, with
 Class, Message, Status, Address, AddressFrom, Context and Hint.
 
-Commands whose work can last show on standard error how far they are, if that is
-a terminal. --progress json writes it there as a line of JSON every second, whose
-last has Ended; --progress none writes nothing.
+Commands whose work can last show how far they are on standard error, if that
+is a terminal. --progress json writes it there as a line of JSON every second,
+whose last has Ended; --progress none writes nothing.
 
 Reads with --watch go on: on a terminal the screen is painted anew with every
 change; otherwise every change is a line of JSON.

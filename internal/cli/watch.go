@@ -60,6 +60,21 @@ func (w *Watch) On() bool { return w.on }
 // from one goroutine.
 type Source[T any] func(q *api.QueryOptions) ([]T, *api.QueryMeta, error)
 
+// Document is what a read returns that is more than its rows.
+type Document[T any] struct {
+	// JSON is the shape the HTTP API has; nil is that of the rows.
+	JSON any
+	Rows []T
+	// Text writes the pretty form; nil takes that of the rows.
+	Text func(io.Writer) error
+	// Head is what is told beside the rows, in JSON; nil for nothing. In a
+	// watch its change is one too, whose key is empty.
+	Head any
+}
+
+// DocumentSource is Source for documents.
+type DocumentSource[T any] func(q *api.QueryOptions) (Document[T], *api.QueryMeta, error)
+
 // Read shows the rows that source reads, once or, with --watch, again and again
 // as they change: painted anew on a terminal, and otherwise as a line of JSON
 // for every row that was added, changed or removed. key names a row. It reports
@@ -68,22 +83,45 @@ type Source[T any] func(q *api.QueryOptions) ([]T, *api.QueryMeta, error)
 // A watch goes on through failures: it resumes at the index it knows, so what
 // changed meanwhile is shown. Only a failure of the first read ends it.
 func Read[T any](ctx context.Context, w *Watch, v View[T], key func(T) string, source Source[T]) ([]T, error) {
+	first, err := ReadDocument(ctx, w, v, key, func(q *api.QueryOptions) (Document[T], *api.QueryMeta, error) {
+		rows, meta, err := source(q)
+		return Document[T]{Rows: rows}, meta, err
+	})
+	return first.Rows, err
+}
+
+// ReadDocument is Read for what is more than its rows.
+func ReadDocument[T any](ctx context.Context, w *Watch, v View[T], key func(T) string, source DocumentSource[T]) (Document[T], error) {
 	ctx, cancel, err := w.Bound(ctx)
 	if err != nil {
-		return nil, err
+		return Document[T]{}, err
 	}
 	defer cancel()
-	rows, meta, err := source(w.conn.Query(ctx))
+	first, meta, err := source(w.conn.Query(ctx))
 	if err != nil {
-		return nil, w.timedOut(ctx, err)
+		return Document[T]{}, w.timedOut(ctx, err)
 	}
 	if !w.on {
-		return rows, Show(w.out, v, rows)
+		return first, first.show(w.out, v)
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s := &watching[T]{Watch: w, view: v, key: key, source: source, events: !w.f.Streams.OutTerminal || w.out.form == formJSONL}
-	return rows, s.run(ctx, rows, meta)
+	return first, s.run(ctx, first, meta)
+}
+
+func (d Document[T]) show(o *Output, v View[T]) error {
+	if d.JSON == nil {
+		return Show(o, v, d.Rows)
+	}
+	return ShowDocument(o, v, d.JSON, d.Rows, d.Text)
+}
+
+// QueryJSON asks for path with q and what the settings say, and decodes the
+// answer into v. It is for what the official client has no method for, or none
+// that tells the index. Client must have been called.
+func (c *Conn) QueryJSON(path string, q *api.QueryOptions, v any) (*api.QueryMeta, error) {
+	return c.client.Raw().Query(path, v, q)
 }
 
 // Bound returns a context that --timeout ends, for a read that does not go
@@ -114,14 +152,14 @@ type watching[T any] struct {
 	*Watch
 	view   View[T]
 	key    func(T) string
-	source Source[T]
+	source DocumentSource[T]
 	events bool
 	shown  map[string]any
 	order  []string
 }
 
-func (s *watching[T]) run(ctx context.Context, rows []T, meta *api.QueryMeta) error {
-	if _, err := s.show(rows, indexOf(meta)); err != nil {
+func (s *watching[T]) run(ctx context.Context, first Document[T], meta *api.QueryMeta) error {
+	if _, err := s.show(first, indexOf(meta)); err != nil {
 		return err
 	}
 	index, wait := indexOf(meta), retryTime
@@ -131,7 +169,7 @@ func (s *watching[T]) run(ctx context.Context, rows []T, meta *api.QueryMeta) er
 		}
 		q := s.conn.Query(ctx)
 		q.WaitIndex = index
-		rows, meta, err := s.source(q)
+		now, meta, err := s.source(q)
 		switch {
 		case ctx.Err() != nil:
 			return s.end(ctx)
@@ -144,15 +182,9 @@ func (s *watching[T]) run(ctx context.Context, rows []T, meta *api.QueryMeta) er
 			continue
 		}
 		wait = retryTime
-		if now := indexOf(meta); now < index {
-			index = 0 // the servers' state went back, as after a restore: begin anew
-			if now > 0 {
-				index = now
-			}
-		} else {
-			index = now
-		}
-		changed, err := s.show(rows, index)
+		// Where it is lower, the servers' state went back, as after a restore.
+		index = indexOf(meta)
+		changed, err := s.show(now, index)
 		if err != nil {
 			return err
 		}
@@ -200,16 +232,12 @@ type event struct {
 	Row   any // as it is, or as it was last
 }
 
-// show shows rows and reports whether they differ from those shown before.
-func (s *watching[T]) show(rows []T, index uint64) (changed bool, err error) {
+// show shows d and reports whether it differs from what was shown before.
+func (s *watching[T]) show(d Document[T], index uint64) (changed bool, err error) {
 	first := s.shown == nil
-	now, order := make(map[string]any, len(rows)), make([]string, 0, len(rows))
+	now, order := make(map[string]any, len(d.Rows)+1), make([]string, 0, len(d.Rows)+1)
 	var events []event
-	for _, r := range rows {
-		k, row := s.key(r), any(r)
-		if s.view.JSON != nil {
-			row = s.view.JSON(r)
-		}
+	add := func(k string, row any) {
 		was, known := s.shown[k]
 		switch {
 		case first:
@@ -221,6 +249,16 @@ func (s *watching[T]) show(rows []T, index uint64) (changed bool, err error) {
 		}
 		now[k] = row
 		order = append(order, k)
+	}
+	if d.Head != nil {
+		add("", d.Head)
+	}
+	for _, r := range d.Rows {
+		if s.view.JSON != nil {
+			add(s.key(r), s.view.JSON(r))
+		} else {
+			add(s.key(r), r)
+		}
 	}
 	for _, k := range s.order {
 		if _, ok := now[k]; !ok {
@@ -234,7 +272,7 @@ func (s *watching[T]) show(rows []T, index uint64) (changed bool, err error) {
 	if s.events {
 		return true, writeEvents(s.f.Streams.Out, events)
 	}
-	return true, s.repaint(rows)
+	return true, s.repaint(d)
 }
 
 func writeEvents(w io.Writer, events []event) error {
@@ -250,8 +288,8 @@ func writeEvents(w io.Writer, events []event) error {
 	return nil
 }
 
-// repaint clears the screen and shows rows with the time of the change.
-func (s *watching[T]) repaint(rows []T) error {
+// repaint clears the screen and shows d with the time of the change.
+func (s *watching[T]) repaint(d Document[T]) error {
 	fmt.Fprintf(s.f.Streams.Out, "\x1b[H\x1b[2J\x1b[3J%s, watching; Ctrl-C ends\n\n", time.Now().Format(time.TimeOnly))
-	return Show(s.out, s.view, rows)
+	return d.show(s.out, s.view)
 }

@@ -172,6 +172,66 @@ func TestWatchEnds(t *testing.T) {
 	}
 }
 
+// counted is a command that watches keys and how many there are.
+func counted(f *cli.Factory) *cobra.Command {
+	var conn *cli.Conn
+	var watch *cli.Watch
+	view := cli.View[string]{Columns: []cli.Column[string]{{Name: "Key", Value: func(k string) string { return k }}}}
+	cmd := &cobra.Command{Use: "count", RunE: func(cmd *cobra.Command, _ []string) error {
+		client, err := conn.Client()
+		if err != nil {
+			return err
+		}
+		_, err = cli.ReadDocument(cmd.Context(), watch, view, strings.ToLower, func(q *api.QueryOptions) (cli.Document[string], *api.QueryMeta, error) {
+			pairs, meta, err := client.KV().List("", q)
+			var d cli.Document[string]
+			for _, p := range pairs {
+				d.Rows = append(d.Rows, p.Key)
+			}
+			d.JSON, d.Head = map[string]any{"Keys": d.Rows, "Count": len(d.Rows)}, len(d.Rows)
+			d.Text = func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, len(d.Rows), "keys")
+				return err
+			}
+			return d, meta, err
+		})
+		return err
+	}}
+	out := f.Output(cmd)
+	conn = f.ConnectServer(cmd)
+	watch = f.Watch(cmd, out, conn)
+	return cmd
+}
+
+func TestWatchOfADocument(t *testing.T) {
+	t.Parallel()
+	steps := []step{{index: 1, keys: "a=1"}, {index: 2, keys: "a=2"}, {index: 3, keys: "a=1 b=1"}}
+	for _, c := range []struct {
+		name, args string
+		terminal   bool
+		out        string
+	}{
+		{"no watch", "count", false, "1 keys\n"},
+		{"no watch, as JSON", "count -o json", false, "{\n    \"Count\": 1,\n    \"Keys\": [\n        \"a\"\n    ]\n}\n"},
+		{"what is beside the rows is a change too", "count -watch -once", false, `{"Event":"current","Index":1,"Key":"","Row":1}
+{"Event":"current","Index":1,"Key":"a","Row":"a"}
+{"Event":"changed","Index":3,"Key":"","Row":2}
+{"Event":"added","Index":3,"Key":"b","Row":"b"}
+`},
+		{"its text is painted anew", "count -watch -once", true, "\x1b[H\x1b[2J\x1b[3JTIME, watching; Ctrl-C ends\n\n1 keys\n\x1b[H\x1b[2J\x1b[3JTIME, watching; Ctrl-C ends\n\n2 keys\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(&scripted{steps: steps})
+			defer srv.Close()
+			got := clitest.Do(t, counted, clitest.Run{Args: strings.Fields(c.args), Env: map[string]string{"CTL_HTTP_ADDR": srv.URL}, Terminal: c.terminal})
+			if out := clock.ReplaceAllString(got.Out, "TIME"); out != c.out || got.Code != 0 || got.Err != "" {
+				t.Errorf("%+v\nwant %q", got, c.out)
+			}
+		})
+	}
+}
+
 var clock = regexp.MustCompile(`\d\d:\d\d:\d\d`)
 
 func factory(address string) (f *cli.Factory, out, errOut *bytes.Buffer) {

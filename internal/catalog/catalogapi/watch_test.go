@@ -101,7 +101,7 @@ func TestExactlyTheWatchersOfAChange(t *testing.T) {
 		for i := range services {
 			w.watch(ctx, mux, of(i), "99999")
 		}
-		others := []string{"/v1/health/state/any", "/v1/catalog/services", "/v1/catalog/node/n0", "/v1/catalog/node/n1", "/v1/health/node/n0", "/v1/health/node/n1", "/v1/health/checks/s30", "/v1/catalog/service/s31", "/v1/catalog/nodes"}
+		others := []string{"/v1/health/state/any", "/v1/catalog/services", "/v1/catalog/node/n0", "/v1/catalog/node/n1", "/v1/health/node/n0", "/v1/health/node/n1", "/v1/health/checks/s30", "/v1/catalog/service/s31", "/v1/catalog/nodes", "/v1/ctl/services"}
 		for _, path := range others {
 			w.watch(ctx, mux, path, "99999")
 		}
@@ -121,12 +121,12 @@ func TestExactlyTheWatchersOfAChange(t *testing.T) {
 			wakes      []string // these once, and nobody else
 		}{
 			{"a check of an instance", `{"Node":"n0","SkipNodeUpdate":true,"Check":{"CheckID":"s30","ServiceID":"s30","Status":"critical"}}`,
-				[]string{of(30), "/v1/health/state/any", "/v1/health/node/n0", "/v1/health/checks/s30"}},
+				[]string{of(30), "/v1/health/state/any", "/v1/health/node/n0", "/v1/health/checks/s30", "/v1/ctl/services"}},
 			{"the same again", `{"Node":"n0","SkipNodeUpdate":true,"Check":{"CheckID":"s30","ServiceID":"s30","Status":"critical"}}`, nil},
 			{"an instance", `{"Node":"n1","SkipNodeUpdate":true,"Service":{"Service":"s31","Port":1}}`,
-				[]string{of(31), "/v1/catalog/service/s31", "/v1/catalog/services", "/v1/catalog/node/n1"}},
+				[]string{of(31), "/v1/catalog/service/s31", "/v1/catalog/services", "/v1/catalog/node/n1", "/v1/ctl/services"}},
 			{"a check of a node", `{"Node":"n1","SkipNodeUpdate":true,"Check":{"CheckID":"disk","Status":"passing"}}`,
-				append(onN1, "/v1/health/state/any", "/v1/health/node/n1", "/v1/health/checks/s30", "/v1/catalog/service/s31")},
+				append(onN1, "/v1/health/state/any", "/v1/health/node/n1", "/v1/health/checks/s30", "/v1/catalog/service/s31", "/v1/ctl/services")},
 		} {
 			if rec := do(mux, http.MethodPut, "/v1/catalog/register", c.body); rec.Code != http.StatusOK {
 				t.Fatalf("%s: %d %s", c.name, rec.Code, rec.Body)

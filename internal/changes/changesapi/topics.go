@@ -147,7 +147,7 @@ func services() changes.Topic {
 			return row(s), true, nil
 		},
 		Each: func(tx *store.Txn, visit func(changes.Row) error) error {
-			return catalog.Summaries(tx, func(s *catalog.ServiceSummary) error { return visit(row(s)) })
+			return catalog.Summaries(nil, tx, nil, func(s *catalog.ServiceSummary) error { return visit(row(s)) })
 		},
 	}
 }

@@ -23,8 +23,9 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 
 func newDatacenters(f *cli.Factory) *cobra.Command {
 	var (
-		conn *cli.Conn
-		out  *cli.Output
+		conn  *cli.Conn
+		out   *cli.Output
+		watch *cli.Watch
 	)
 	cmd := &cobra.Command{
 		Use:   "datacenters [options]",
@@ -33,20 +34,25 @@ func newDatacenters(f *cli.Factory) *cobra.Command {
 		Example: `ctl catalog datacenters
 ctl catalog datacenters -format json`,
 		Args: cli.NoArguments,
-		RunE: func(*cobra.Command, []string) error {
-			client, err := conn.Client()
-			if err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := conn.Client(); err != nil {
 				return err
 			}
-			names, err := client.Catalog().Datacenters()
-			if err != nil {
-				return cli.Failf("Error listing datacenters: %w", err)
-			}
-			return cli.Show(out, datacenters, names)
+			same := func(name string) string { return name }
+			_, err := cli.Read(cmd.Context(), watch, datacenters, same, func(q *api.QueryOptions) ([]string, *api.QueryMeta, error) {
+				var names []string
+				meta, err := conn.QueryJSON("/v1/catalog/datacenters", q, &names)
+				if err != nil {
+					return nil, nil, cli.Failf("Error listing datacenters: %w", err)
+				}
+				return names, meta, nil
+			})
+			return err
 		},
 	}
 	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
+	watch = f.Watch(cmd, out, conn)
 	return cmd
 }
 

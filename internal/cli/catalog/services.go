@@ -9,16 +9,18 @@ import (
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
 
 type servicesOptions struct {
-	f    *cli.Factory
-	conn *cli.Conn
-	out  *cli.Output
-	node string
-	meta []string
-	tags bool
+	f     *cli.Factory
+	conn  *cli.Conn
+	out   *cli.Output
+	watch *cli.Watch
+	node  string
+	meta  []string
+	tags  bool
 }
 
 func newServices(f *cli.Factory) *cobra.Command {
@@ -39,6 +41,8 @@ ctl catalog services -node-meta rack=r1 -format json`,
 	flags.BoolVar(&o.tags, "tags", false, "show the tags of each service, too")
 	o.out = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
+	o.watch = f.Watch(cmd, o.out, o.conn)
+	o.conn.CompleteFlag(cmd, "node", cli.LiveNodes)
 	return cmd
 }
 
@@ -56,17 +60,29 @@ func (o *servicesOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	services, err := o.fetch(ctx, meta)
+	client, err := o.conn.Client()
 	if err != nil {
-		return cli.Failf("Error listing services: %w", err)
+		return err
 	}
+	name := func(t tagged) string { return t.Service }
+	_, err = cli.ReadDocument(ctx, o.watch, servicesView, name, func(q *api.QueryOptions) (cli.Document[tagged], *api.QueryMeta, error) {
+		services, answer, err := o.fetch(client.Catalog(), q, meta)
+		if err != nil {
+			return cli.Document[tagged]{}, nil, cli.Failf("Error listing services: %w", err)
+		}
+		return o.document(services), answer, nil
+	})
+	return err
+}
+
+func (o *servicesOptions) document(services map[string][]string) cli.Document[tagged] {
 	rows, widest := make([]tagged, 0, len(services)), 0
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		slices.Sort(services[name])
 		rows = append(rows, tagged{name, services[name]})
 		widest = max(widest, len(name))
 	}
-	return cli.ShowDocument(o.out, servicesView, services, rows, func(w io.Writer) error {
+	return cli.Document[tagged]{JSON: services, Rows: rows, Text: func(w io.Writer) error {
 		for _, row := range rows {
 			if o.tags {
 				fmt.Fprintf(w, "%-*s%s\n", widest+6, row.Service, strings.Join(row.Tags, ","))
@@ -78,7 +94,7 @@ func (o *servicesOptions) run(ctx context.Context) error {
 			fmt.Fprintln(w, "No services match the given query - try expanding your search.")
 		}
 		return nil
-	})
+	}}
 }
 
 var servicesView = cli.View[tagged]{
@@ -89,24 +105,19 @@ var servicesView = cli.View[tagged]{
 }
 
 // fetch returns the tags of the services.
-func (o *servicesOptions) fetch(ctx context.Context, meta map[string]string) (map[string][]string, error) {
-	client, err := o.conn.Client()
-	if err != nil {
-		return nil, err
-	}
-	query := o.conn.Query(ctx)
+func (o *servicesOptions) fetch(catalog *api.Catalog, query *api.QueryOptions, meta map[string]string) (map[string][]string, *api.QueryMeta, error) {
 	if o.node == "" {
 		query.NodeMeta = meta
-		services, _, err := client.Catalog().Services(query)
+		services, answer, err := catalog.Services(query)
 		if services == nil {
 			services = map[string][]string{}
 		}
-		return services, err
+		return services, answer, err
 	}
-	node, _, err := client.Catalog().Node(o.node, query)
+	node, answer, err := catalog.Node(o.node, query)
 	services := map[string][]string{}
 	if err != nil || node == nil {
-		return services, err
+		return services, answer, err
 	}
 	for _, s := range node.Services {
 		if services[s.Service] == nil {
@@ -118,5 +129,5 @@ func (o *servicesOptions) fetch(ctx context.Context, meta map[string]string) (ma
 			}
 		}
 	}
-	return services, nil
+	return services, answer, nil
 }

@@ -26,8 +26,9 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 
 func newGetConfig(f *cli.Factory) *cobra.Command {
 	var (
-		conn *cli.Conn
-		out  *cli.Output
+		conn  *cli.Conn
+		out   *cli.Output
+		watch *cli.Watch
 	)
 	cmd := &cobra.Command{
 		Use:   "get-config [options]",
@@ -42,17 +43,22 @@ ctl connect ca get-config > ca.json`,
 			if err != nil {
 				return err
 			}
-			config, _, err := client.Connect().CAGetConfig(conn.Query(cmd.Context()))
-			if err != nil {
-				return cli.Failf("Error querying CA configuration: %w", err)
-			}
-			return cli.ShowDocument(out, configView, config, []*api.CAConfig{config}, func(w io.Writer) error {
-				return iostreams.WriteJSON(w, config, "\t")
+			only := func(*api.CAConfig) string { return "config" }
+			_, err = cli.ReadDocument(cmd.Context(), watch, configView, only, func(q *api.QueryOptions) (cli.Document[*api.CAConfig], *api.QueryMeta, error) {
+				config, meta, err := client.Connect().CAGetConfig(q)
+				if err != nil {
+					return cli.Document[*api.CAConfig]{}, nil, cli.Failf("Error querying CA configuration: %w", err)
+				}
+				return cli.Document[*api.CAConfig]{JSON: config, Rows: []*api.CAConfig{config}, Text: func(w io.Writer) error {
+					return iostreams.WriteJSON(w, config, "\t")
+				}}, meta, nil
 			})
+			return err
 		},
 	}
 	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
+	watch = f.Watch(cmd, out, conn)
 	return cmd
 }
 

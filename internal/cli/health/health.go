@@ -43,8 +43,8 @@ the worst first, with what they said last.
 
 Exit codes: 0 nothing is critical, 16 something is: a check, or, of the cluster,
 a failed member or no leader; 13 there is no such service or node. Warnings and
-maintenance are shown, but exit 0. --watch follows the checks; of the cluster,
-those that do not pass.`,
+maintenance are shown, but exit 0. With --watch, checks are followed by index; the
+leader and the members, which have none, are looked at every 2 s.`,
 		Example: `ctl health
 ctl health -o json
 ctl health service web

@@ -1,6 +1,10 @@
 package health
 
 import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -177,5 +181,42 @@ func TestFirstLine(t *testing.T) {
 func TestWorstState(t *testing.T) {
 	if got := worstState(nil); got != api.HealthPassing {
 		t.Errorf("a service without checks is %s", got)
+	}
+}
+
+// TestWatchSeesTheLeaderGo checks that a watch of the cluster tells what has no
+// index, too: the second look finds no leader, and checks as they were.
+func TestWatchSeesTheLeaderGo(t *testing.T) {
+	leaders := []string{"10.0.0.1:8300", "10.0.0.1:8300", ""}
+	asked := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Consul-Index", "7")
+		switch r.URL.Path {
+		case "/v1/status/leader":
+			fmt.Fprintf(w, "%q", leaders[min(asked, 2)])
+			asked++
+		case "/v1/agent/members":
+			io.WriteString(w, alone)
+		case "/v1/health/state/any":
+			if got := r.URL.Query(); got.Get("index") != "" && (got.Get("index") != "7" || got.Get("wait") != "2000ms") {
+				t.Errorf("waited as %v", got)
+			}
+			io.WriteString(w, "["+slow+"]")
+		default:
+			io.WriteString(w, `{"web":[]}`)
+		}
+	}))
+	defer srv.Close()
+	got := clitest.Do(t, NewCommand, clitest.Run{Args: strings.Fields("health -watch -once"), Env: map[string]string{"CTL_HTTP_ADDR": srv.URL}})
+	const (
+		counts  = `"Services":{"Total":1,"Passing":0,"Warning":1,"Critical":0,"Maintenance":0},"Checks":{"Total":1,"Passing":0,"Warning":1,"Critical":0,"Maintenance":0}`
+		servers = `"Servers":{"Alive":1,"Failed":[],"Left":0},"Clients":{"Alive":0,"Failed":[],"Left":0}`
+	)
+	lines := strings.Split(got.Out, "\n")
+	if len(lines) != 4 || got.Code != 16 ||
+		lines[0] != `{"Event":"current","Index":7,"Key":"","Row":{"Healthy":true,"Leader":"10.0.0.1:8300","LeaderName":"s1",`+servers+","+counts+"}}" ||
+		!strings.HasPrefix(lines[1], `{"Event":"current","Index":7,"Key":"c1/http","Row":{"Node":"c1"`) ||
+		lines[2] != `{"Event":"changed","Index":7,"Key":"","Row":{"Healthy":false,"Leader":"","LeaderName":"",`+servers+","+counts+"}}" {
+		t.Errorf("%+v", got)
 	}
 }

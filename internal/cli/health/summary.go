@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/hashicorp/consul/api"
@@ -38,61 +39,75 @@ func (o *options) cluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if o.watch.On() {
-		view := checkView
-		view.Empty = "All checks pass."
-		_, err := cli.Read(ctx, o.watch, view, checkKey, func(q *api.QueryOptions) ([]*api.HealthCheck, *api.QueryMeta, error) {
-			checks, meta, err := client.Health().State(api.HealthAny, q)
-			if err != nil {
-				return nil, nil, cli.Failf("Error reading checks: %w", err)
-			}
-			return notPassing(checks), meta, nil
-		})
-		return err
-	}
-	ctx, cancel, err := o.watch.Bound(ctx)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	s, err := readSummary(client, o.conn.Query(ctx))
-	if err != nil {
-		return err
-	}
-	err = cli.ShowDocument(o.out, checkView, s, s.NotPassing, func(w io.Writer) error { return s.write(w, o.out) })
-	if err == nil && !s.Healthy {
+	healthy := true
+	_, err = cli.ReadDocument(ctx, o.watch, checkView, checkKey, func(q *api.QueryOptions) (cli.Document[*api.HealthCheck], *api.QueryMeta, error) {
+		s, meta, err := readSummary(client, q)
+		if err != nil {
+			return cli.Document[*api.HealthCheck]{}, nil, err
+		}
+		healthy = s.Healthy
+		return cli.Document[*api.HealthCheck]{JSON: s, Head: s.head(), Rows: s.NotPassing, Text: func(w io.Writer) error { return s.write(w, o.out) }}, meta, nil
+	})
+	if err == nil && !healthy {
 		return cli.ErrUnhealthy
 	}
 	return err
 }
 
-func readSummary(client *api.Client, q *api.QueryOptions) (*summary, error) {
+// head is the summary without the checks, which a watch tells one by one.
+func (s summary) head() any {
+	s.NotPassing = nil
+	return struct {
+		summary
+		NotPassing any `json:",omitempty"`
+	}{summary: s}
+}
+
+// lookTime is how long a watch waits for a change of checks until it looks at
+// the leader and the members anyway, which have no index.
+const lookTime = 2 * time.Second
+
+// readSummary reads it all; with an index, once checks have changed or some time
+// has passed.
+func readSummary(client *api.Client, q *api.QueryOptions) (*summary, *api.QueryMeta, error) {
 	s := &summary{
 		Servers: group{Failed: []string{}}, Clients: group{Failed: []string{}}, NotPassing: []*api.HealthCheck{},
 	}
+	now := *q
+	now.WaitIndex = 0
 	var err error
-	if s.Leader, err = client.Status().LeaderWithQueryOptions(q); err != nil {
-		return nil, cli.Failf("Error reading the leader: %w", err)
+	if s.Leader, err = client.Status().LeaderWithQueryOptions(&now); err != nil {
+		return nil, nil, cli.Failf("Error reading the leader: %w", err)
+	}
+	wait := now
+	if q.WaitIndex > 0 {
+		wait.WaitIndex, wait.WaitTime = q.WaitIndex, lookTime
 	}
 	if s.Leader == "" {
-		q.AllowStale = true // what a server knows on its own is all there is
+		// What a server knows on its own is all there is.
+		now.AllowStale, wait.AllowStale = true, true
 	}
-	if err := s.readMembers(client, q); err != nil {
-		return nil, cli.Failf("Error reading members: %w", err)
-	}
-	checks, _, err := client.Health().State(api.HealthAny, q)
+	checks, meta, err := client.Health().State(api.HealthAny, &wait)
 	if err != nil {
-		return nil, cli.Failf("Error reading checks: %w", err)
+		return nil, nil, cli.Failf("Error reading checks: %w", err)
+	}
+	if q.WaitIndex > 0 { // time has passed
+		if s.Leader, err = client.Status().LeaderWithQueryOptions(&now); err != nil {
+			return nil, nil, cli.Failf("Error reading the leader: %w", err)
+		}
+	}
+	if err := s.readMembers(client, &now); err != nil {
+		return nil, nil, cli.Failf("Error reading members: %w", err)
 	}
 	for _, c := range checks {
 		s.Checks.add(stateOf(c))
 	}
 	s.NotPassing = notPassing(checks)
-	if err := s.readServices(client, q, checks); err != nil {
-		return nil, cli.Failf("Error reading services: %w", err)
+	if err := s.readServices(client, &now, checks); err != nil {
+		return nil, nil, cli.Failf("Error reading services: %w", err)
 	}
 	s.Healthy = s.Leader != "" && s.Checks.Critical == 0 && len(s.Servers.Failed)+len(s.Clients.Failed) == 0
-	return s, nil
+	return s, meta, nil
 }
 
 func notPassing(checks api.HealthChecks) []*api.HealthCheck {

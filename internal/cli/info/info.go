@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
 )
 
@@ -15,8 +16,9 @@ import (
 // and keys sorted, keys indented by a tab.
 func NewCommand(f *cli.Factory) *cobra.Command {
 	var (
-		conn *cli.Conn
-		out  *cli.Output
+		conn  *cli.Conn
+		out   *cli.Output
+		watch *cli.Watch
 	)
 	cmd := &cobra.Command{
 		Use:   "info [options]",
@@ -25,24 +27,27 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 		Example: `ctl info
 ctl info -format json`,
 		Args: cli.NoArguments,
-		RunE: func(*cobra.Command, []string) error {
-			client, err := conn.Client()
-			if err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := conn.Client(); err != nil {
 				return err
 			}
-			self, err := client.Agent().Self()
-			if err != nil {
-				return cli.Failf("Error querying agent: %w", err)
-			}
-			stats, ok := self["Stats"]
-			if !ok {
-				return cli.Failf("Agent response did not contain 'Stats' key")
-			}
-			return cli.ShowDocument(out, view, stats, rows(stats), func(w io.Writer) error { return write(w, stats) })
+			_, err := cli.ReadDocument(cmd.Context(), watch, view, view.Name, func(q *api.QueryOptions) (cli.Document[number], *api.QueryMeta, error) {
+				var self map[string]map[string]any
+				if _, err := conn.QueryJSON("/v1/agent/self", q, &self); err != nil {
+					return cli.Document[number]{}, nil, cli.Failf("Error querying agent: %w", err)
+				}
+				stats, ok := self["Stats"]
+				if !ok {
+					return cli.Document[number]{}, nil, cli.Failf("Agent response did not contain 'Stats' key")
+				}
+				return cli.Document[number]{JSON: stats, Rows: rows(stats), Text: func(w io.Writer) error { return write(w, stats) }}, nil, nil
+			})
+			return err
 		},
 	}
 	out = f.Output(cmd)
 	conn = f.Connect(cmd)
+	watch = f.Watch(cmd, out, conn)
 	return cmd
 }
 

@@ -28,6 +28,7 @@ func folder(path string) string {
 type lsOptions struct {
 	conn     *cli.Conn
 	out      *cli.Output
+	watch    *cli.Watch
 	progress *cli.Progress
 	long     bool
 }
@@ -55,6 +56,7 @@ ctl kv ls -l config`,
 	o.out = f.Output(cmd)
 	o.progress = f.Progress(cmd)
 	o.conn = f.ConnectServer(cmd)
+	o.watch = f.Watch(cmd, o.out, o.conn)
 	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 1)
 	cli.DetailedExit(cmd)
 	return cmd
@@ -74,7 +76,6 @@ func (o *lsOptions) run(ctx context.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
-	var list []child
 	view := cli.View[child]{
 		Name:     func(c child) string { return c.Key },
 		NoHeader: !o.long,
@@ -85,17 +86,19 @@ func (o *lsOptions) run(ctx context.Context, prefix string) error {
 			cli.Column[child]{Name: "Keys", Value: func(c child) string { return strconv.Itoa(c.Keys) }},
 			cli.Column[child]{Name: "Bytes", Value: func(c child) string { return strconv.Itoa(c.Bytes) }},
 			cli.Column[child]{Name: "ModifyIndex", Value: func(c child) string { return strconv.FormatUint(c.ModifyIndex, 10) }})
-		list, err = o.measure(ctx, prefix)
-	} else {
-		list, err = o.names(ctx, client.KV(), prefix)
 	}
-	if err != nil {
-		return err
-	}
-	if len(list) == 0 && prefix != "" {
-		return nothingBelow(prefix)
-	}
-	return cli.Show(o.out, view, list)
+	key := func(c child) string { return c.Key }
+	_, err = cli.Read(ctx, o.watch, view, key, func(q *api.QueryOptions) ([]child, *api.QueryMeta, error) {
+		list, meta, err := o.names(client.KV(), prefix, q)
+		if err == nil && o.long {
+			list, err = o.measure(q.Context(), prefix)
+		}
+		if err == nil && len(list) == 0 && prefix != "" && !o.watch.On() {
+			err = nothingBelow(prefix)
+		}
+		return list, meta, err
+	})
+	return err
 }
 
 func nothingBelow(prefix string) error {
@@ -103,10 +106,10 @@ func nothingBelow(prefix string) error {
 		prefix, strings.TrimSuffix(prefix, separator))
 }
 
-func (o *lsOptions) names(ctx context.Context, kv *api.KV, prefix string) ([]child, error) {
-	keys, _, err := kv.Keys(prefix, separator, o.conn.Query(ctx))
+func (o *lsOptions) names(kv *api.KV, prefix string, q *api.QueryOptions) ([]child, *api.QueryMeta, error) {
+	keys, meta, err := kv.Keys(prefix, separator, q)
 	if err != nil {
-		return nil, cli.Failf("Error listing keys: %w", err)
+		return nil, nil, cli.Failf("Error listing keys: %w", err)
 	}
 	var list []child
 	for _, k := range keys {
@@ -114,7 +117,7 @@ func (o *lsOptions) names(ctx context.Context, kv *api.KV, prefix string) ([]chi
 			list = append(list, child{Name: strings.TrimPrefix(k, prefix), Key: k})
 		}
 	}
-	return list, nil
+	return list, meta, nil
 }
 
 // measure counts what is below prefix in the memory of one level.
@@ -146,6 +149,7 @@ type treeOptions struct {
 	f     *cli.Factory
 	conn  *cli.Conn
 	out   *cli.Output
+	watch *cli.Watch
 	depth int
 }
 
@@ -173,6 +177,7 @@ ctl kv tree config`,
 	cmd.Flags().IntVar(&o.depth, "depth", 0, "show only `N` levels; 0 is all")
 	o.out = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
+	o.watch = f.Watch(cmd, o.out, o.conn)
 	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 1)
 	cli.DetailedExit(cmd)
 	return cmd
@@ -190,6 +195,12 @@ type branch struct {
 }
 
 var branches = cli.View[*branch]{
+	JSON: func(b *branch) any {
+		return struct {
+			Key         string
+			Depth, Keys int
+		}{b.Key, b.Depth, b.Keys}
+	},
 	Columns: []cli.Column[*branch]{
 		{Name: "Key", Value: func(b *branch) string { return b.Key }},
 		{Name: "Depth", Value: func(b *branch) string { return strconv.Itoa(b.Depth) }},
@@ -202,16 +213,23 @@ func (o *treeOptions) run(ctx context.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
-	keys, _, err := client.KV().Keys(prefix, "", o.conn.Query(ctx))
-	if err != nil {
-		return cli.Failf("Error listing keys: %w", err)
-	}
-	if len(keys) == 0 && prefix != "" {
-		return nothingBelow(prefix)
-	}
-	root := grow(prefix, keys)
+	key := func(b *branch) string { return b.Key }
+	_, err = cli.ReadDocument(ctx, o.watch, branches, key, func(q *api.QueryOptions) (cli.Document[*branch], *api.QueryMeta, error) {
+		keys, meta, err := client.KV().Keys(prefix, "", q)
+		if err != nil {
+			return cli.Document[*branch]{}, nil, cli.Failf("Error listing keys: %w", err)
+		}
+		if len(keys) == 0 && prefix != "" && !o.watch.On() {
+			return cli.Document[*branch]{}, nil, nothingBelow(prefix)
+		}
+		return o.document(prefix, grow(prefix, keys)), meta, nil
+	})
+	return err
+}
+
+func (o *treeOptions) document(prefix string, root *branch) cli.Document[*branch] {
 	rows := root.rows(o.depth, []*branch{})
-	return cli.ShowDocument(o.out, branches, rows, rows, func(w io.Writer) error {
+	return cli.Document[*branch]{JSON: rows, Rows: rows, Text: func(w io.Writer) error {
 		name := prefix
 		if name == "" {
 			name = separator
@@ -220,7 +238,7 @@ func (o *treeOptions) run(ctx context.Context, prefix string) error {
 		root.draw(w, "", o.depth)
 		_, err := fmt.Fprintf(w, "\n%d keys\n", root.Keys)
 		return err
-	})
+	}}
 }
 
 // grow makes the tree of keys, all of which begin with prefix.

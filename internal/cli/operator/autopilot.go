@@ -17,8 +17,9 @@ import (
 
 func newGetConfig(f *cli.Factory) *cobra.Command {
 	var (
-		conn *cli.Conn
-		out  *cli.Output
+		conn  *cli.Conn
+		out   *cli.Output
+		watch *cli.Watch
 	)
 	cmd := &cobra.Command{
 		Use:   "get-config [options]",
@@ -32,15 +33,20 @@ ctl operator autopilot get-config -format json`,
 			if err != nil {
 				return err
 			}
-			conf, err := client.Operator().AutopilotGetConfiguration(conn.Query(cmd.Context()))
-			if err != nil {
-				return cli.Failf("Error querying Autopilot configuration: %w", err)
-			}
-			return cli.ShowDocument(out, setting, conf, settings(conf), nil)
+			name := func(e entry) string { return e.Key }
+			_, err = cli.ReadDocument(cmd.Context(), watch, setting, name, func(q *api.QueryOptions) (cli.Document[entry], *api.QueryMeta, error) {
+				conf, err := client.Operator().AutopilotGetConfiguration(q)
+				if err != nil {
+					return cli.Document[entry]{}, nil, cli.Failf("Error querying Autopilot configuration: %w", err)
+				}
+				return cli.Document[entry]{JSON: conf, Rows: settings(conf)}, nil, nil
+			})
+			return err
 		},
 	}
 	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
+	watch = f.Watch(cmd, out, conn)
 	return cmd
 }
 
@@ -175,8 +181,9 @@ func (o *setConfigOptions) apply(cmd *cobra.Command, conf *api.AutopilotConfigur
 
 func newState(f *cli.Factory) *cobra.Command {
 	var (
-		conn *cli.Conn
-		out  *cli.Output
+		conn  *cli.Conn
+		out   *cli.Output
+		watch *cli.Watch
 	)
 	cmd := &cobra.Command{
 		Use:   "state [options]",
@@ -190,19 +197,33 @@ ctl operator autopilot state -format json`,
 			if err != nil {
 				return err
 			}
-			state, err := client.Operator().AutopilotState(conn.Query(cmd.Context()))
-			if err != nil {
-				return cli.Failf("Error querying Autopilot state: %w", err)
-			}
-			return cli.ShowDocument(out, health, state, servers(state), func(w io.Writer) error {
-				writeState(w, state)
-				return nil
+			id := func(s api.AutopilotServer) string { return s.ID }
+			_, err = cli.ReadDocument(cmd.Context(), watch, health, id, func(q *api.QueryOptions) (cli.Document[api.AutopilotServer], *api.QueryMeta, error) {
+				state, err := client.Operator().AutopilotState(q)
+				if err != nil {
+					return cli.Document[api.AutopilotServer]{}, nil, cli.Failf("Error querying Autopilot state: %w", err)
+				}
+				return stateDocument(state), nil, nil
 			})
+			return err
 		},
 	}
 	out = f.Output(cmd)
 	conn = f.ConnectServer(cmd)
+	watch = f.Watch(cmd, out, conn)
 	return cmd
+}
+
+func stateDocument(state *api.AutopilotState) cli.Document[api.AutopilotServer] {
+	head := struct {
+		api.AutopilotState
+		Servers any `json:",omitempty"` // they are the rows
+	}{AutopilotState: *state}
+	head.AutopilotState.Servers = nil
+	return cli.Document[api.AutopilotServer]{JSON: state, Head: head, Rows: servers(state), Text: func(w io.Writer) error {
+		writeState(w, state)
+		return nil
+	}}
 }
 
 // health is the listing of the servers that -o table shows.

@@ -29,27 +29,15 @@ ctl operator raft list-peers -stale -format json`,
 			if err != nil {
 				return err
 			}
-			if watch.On() {
-				id := func(p peer) string { return p.ID }
-				_, err := cli.Read(cmd.Context(), watch, peers, id, func(q *api.QueryOptions) ([]peer, *api.QueryMeta, error) {
-					conf, err := client.Operator().RaftGetConfiguration(q)
-					if err != nil {
-						return nil, nil, cli.Failf("Error getting peers: %w", err)
-					}
-					return rows(conf.Servers), nil, nil
-				})
-				return err
-			}
-			ctx, cancel, err := watch.Bound(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer cancel()
-			conf, err := client.Operator().RaftGetConfiguration(conn.Query(ctx))
-			if err != nil {
-				return cli.Failf("Error getting peers: %w", err)
-			}
-			return cli.ShowDocument(out, peers, conf, rows(conf.Servers), nil)
+			id := func(p peer) string { return p.ID }
+			_, err = cli.ReadDocument(cmd.Context(), watch, peers, id, func(q *api.QueryOptions) (cli.Document[peer], *api.QueryMeta, error) {
+				conf, err := client.Operator().RaftGetConfiguration(q)
+				if err != nil {
+					return cli.Document[peer]{}, nil, cli.Failf("Error getting peers: %w", err)
+				}
+				return cli.Document[peer]{JSON: conf, Rows: rows(conf.Servers)}, nil, nil
+			})
+			return err
 		},
 	}
 	out = f.Output(cmd)

@@ -25,6 +25,7 @@ type listOptions struct {
 	out     *cli.Output
 	watch   *cli.Watch
 	failing bool
+	plain   bool // the agent has no summaries
 }
 
 func newList(f *cli.Factory) *cobra.Command {
@@ -36,7 +37,8 @@ func newList(f *cli.Factory) *cobra.Command {
 		Long: `List the services of the catalog and how many instances of each are passing,
 warning, critical or in maintenance. The checks of an instance's node count, too.
 
-The API has no index for all of this together, so --watch asks again every second.`,
+An agent that is not ctl's is asked about every service, and with --watch every
+second; its API has nothing that counts instances.`,
 		Example: `ctl services list
 ctl services list -failing
 ctl services list -o name`,
@@ -51,7 +53,8 @@ ctl services list -o name`,
 	return cmd
 }
 
-// summary is a service with its instances counted by health.
+// summary is a service with its instances counted by health, those in
+// maintenance apart.
 type summary struct {
 	Service     string
 	Instances   int
@@ -96,18 +99,41 @@ func (o *listOptions) run(ctx context.Context) error {
 	}
 	name := func(s summary) string { return s.Service }
 	_, err = cli.Read(ctx, o.watch, summaries, name, func(q *api.QueryOptions) ([]summary, *api.QueryMeta, error) {
-		list, err := o.fetch(client, q)
+		list, meta, err := o.fetch(client, q)
 		if err != nil {
 			return nil, nil, cli.Failf("Error listing services: %w", err)
 		}
-		return list, nil, nil
+		return slices.DeleteFunc(list, func(s summary) bool { return o.failing && s.Passing == s.Instances }), meta, nil
 	})
 	return err
 }
 
-// fetch asks for the names, and then for the instances of every service: the
-// API has nothing that counts those without checks.
-func (o *listOptions) fetch(client *api.Client, q *api.QueryOptions) ([]summary, error) {
+// fetch asks for the summaries, and where the agent has none, for all services.
+func (o *listOptions) fetch(client *api.Client, q *api.QueryOptions) ([]summary, *api.QueryMeta, error) {
+	if o.plain {
+		list, err := fetchEach(client, q)
+		return list, nil, err
+	}
+	var rows []struct {
+		Name                                               string
+		Tags                                               []string
+		Instances, Passing, Warning, Critical, Maintenance int
+	}
+	meta, err := o.conn.QueryJSON("/v1/ctl/services", q, &rows)
+	if cli.IsNotFound(err) {
+		o.plain = true
+		return o.fetch(client, q)
+	}
+	list := make([]summary, len(rows))
+	for i, r := range rows {
+		list[i] = summary{r.Name, r.Instances, r.Passing, r.Warning, r.Critical - r.Maintenance, r.Maintenance, r.Tags}
+	}
+	return list, meta, err
+}
+
+// fetchEach asks for the names, and then for the instances of every service: a
+// plain agent has nothing that counts those without checks.
+func fetchEach(client *api.Client, q *api.QueryOptions) ([]summary, error) {
 	tags, _, err := client.Catalog().Services(q)
 	if err != nil {
 		return nil, err
@@ -130,10 +156,8 @@ func (o *listOptions) fetch(client *api.Client, q *api.QueryOptions) ([]summary,
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(list, func(s summary) bool {
-		// A service that went between the two questions has no instances.
-		return s.Instances == 0 || o.failing && s.Passing == s.Instances
-	}), nil
+	// A service that went between the two questions has no instances.
+	return slices.DeleteFunc(list, func(s summary) bool { return s.Instances == 0 }), nil
 }
 
 func summarize(name string, tags []string, instances []*api.ServiceEntry) summary {

@@ -25,7 +25,22 @@ func TestList(t *testing.T) {
 		catalog: {Body: `{"web":["v2","v1"],"db":[],"gone":[]}`}, web: {Body: webBody}, db: {Body: dbBody},
 		"GET /v1/health/service/gone": {Body: `[]`},
 	}
+	const summaries = "GET /v1/ctl/services"
+	both := map[string]clitest.Answer{summaries: {Body: `[
+		{"Name":"db","Kind":"","Tags":[],"Instances":1,"Passing":1,"Warning":0,"Critical":0,"Maintenance":0},
+		{"Name":"web","Kind":"","Tags":["v1","v2"],"Instances":4,"Passing":1,"Warning":1,"Critical":2,"Maintenance":1}]`}}
 	clitest.Check(t, services.NewCommand, []clitest.Case{
+		{
+			Name: "one request", Args: "services list", Answers: both, Asked: []string{summaries},
+			Out: "Service  Instances  Passing  Warning  Critical  Maintenance  Tags\n" +
+				"db       1          1        0        0         0\n" +
+				"web      4          1        1        1         1            v1,v2\n",
+		},
+		{Name: "one request, those that do not pass", Args: "services list -failing -o name", Answers: both, Out: "web\n"},
+		{
+			Name: "summaries that cannot be read", Args: "services list", Code: 1, Err: "Error listing services: Unexpected response code: 500 (boom)",
+			Answers: map[string]clitest.Answer{summaries: {Status: 500, Body: "boom"}},
+		},
 		{
 			Name: "instances by health, the node's checks too; no check is passing", Args: "services list", Answers: answers,
 			Out: "Service  Instances  Passing  Warning  Critical  Maintenance  Tags\n" +

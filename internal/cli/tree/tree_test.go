@@ -337,6 +337,36 @@ func TestReads(t *testing.T) {
 	}
 }
 
+// TestReadsHaveWatch holds every command that shows what an agent has to
+// --watch, and names those for which it makes no sense.
+func TestReadsHaveWatch(t *testing.T) {
+	without := map[string]string{
+		"check":          "the plugin of a monitoring system, which repeats it",
+		"doctor":         "measures for seconds",
+		"keyring list":   "asks all members",
+		"kv diff":        "reads two clusters whole",
+		"kv export":      "writes a file",
+		"rtt":            "what it shows hardly moves; the dashboard has it",
+		"wait":           "waits by itself",
+		"dashboard":      "watches by itself",
+		"config explain": "shows this machine's settings", "context list": "the same", "context show": "the same", "context validate": "asks all of them once",
+		"tls inspect": "shows files or one handshake", "validate": "reads files", "version": "shows this program",
+	}
+	for _, c := range commands(newTree()) {
+		name := strings.TrimPrefix(c.CommandPath(), "ctl ")
+		if c.HasSubCommands() || c.Flags().Lookup("format") == nil || cli.Changes(c) {
+			continue
+		}
+		if has := c.Flags().Lookup("watch") != nil; has == (without[name] != "") {
+			t.Errorf("%s: has --watch: %v, but there is a reason against it: %q", name, has, without[name])
+		}
+		delete(without, name)
+	}
+	for name := range without {
+		t.Errorf("%s is no read any more", name)
+	}
+}
+
 func TestAgentCommandIsHandedIn(t *testing.T) {
 	streams, _, _ := iostreams.Test("")
 	f := &cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }}
