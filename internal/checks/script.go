@@ -15,7 +15,9 @@ import (
 const lingering = 2 * time.Second
 
 // scriptProbe runs a program in a process group of its own. When its time is up
-// the whole group is killed.
+// the whole group is killed, and so is what is left of it after the program
+// ended and still holds its output open: it would be there once more after every
+// run.
 func scriptProbe(d *Definition, limit int) probe {
 	return func(ctx context.Context) (string, string) {
 		cmd := exec.CommandContext(ctx, d.ScriptArgs[0], d.ScriptArgs[1:]...) //nolint:gosec // running it is what was asked
@@ -24,6 +26,9 @@ func scriptProbe(d *Definition, limit int) probe {
 		seen := program.NewTail(limit)
 		cmd.Stdout, cmd.Stderr = seen, seen
 		err := cmd.Run()
+		if errors.Is(err, exec.ErrWaitDelay) {
+			_ = cmd.Cancel() // it may have ended just now
+		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			text := fmt.Sprintf("Timed out (%s) running check", d.limit())
 			if seen.Written() > 0 {
