@@ -244,8 +244,11 @@ func (a *API) changeConfiguration(ctx context.Context, r *httpapi.Request) (*htt
 		// Rotate asks for a new root though the settings need none. It is
 		// ctl's own.
 		Rotate bool
+		// Another spelling, and what an answer has that is sent back.
+		Snake                    bool `json:"force_without_cross_signing"`
+		CreateIndex, ModifyIndex uint64
 	}
-	if err := r.DecodeBody(&body, true); err != nil {
+	if err := r.DecodeBody(&body, false); err != nil {
 		return nil, err
 	}
 	if err := ca.CheckProvider(body.Provider); err != nil {
@@ -258,6 +261,6 @@ func (a *API) changeConfiguration(ctx context.Context, r *httpapi.Request) (*htt
 	if err != nil {
 		return nil, err
 	}
-	given.Settings.ForceWithoutCrossSigning = body.ForceWithoutCrossSigning
+	given.Settings.ForceWithoutCrossSigning = body.ForceWithoutCrossSigning || body.Snake
 	return &httpapi.Response{}, a.change(ctx, given, body.Rotate)
 }

@@ -272,6 +272,7 @@ func TestConfiguration(t *testing.T) {
 		{"a life too short", `{"Provider":"consul","Config":{"LeafCertTTL":"1m"}}`, 500, "leaf cert TTL must be greater or equal than 1h"},
 		{"a state", `{"Provider":"consul","State":{"a":"b"}}`, 400, "State must not be changed"},
 		{"no JSON", `x`, 400, "Request decode failed"},
+		{"an unknown member", `{"Provider":"consul","Confg":{}}`, 400, `Request decode failed: json: unknown field "Confg"`},
 		{"no body", ``, 400, "Request decode failed"},
 		{"a misspelt setting", `{"Provider":"consul","Config":{"LeafTTL":"72h"}}`, 500, "LeafTTL: unknown"},
 		{"a root without a key", `{"Provider":"consul","Config":{"RootCert":"x"}}`, 500, "RootCert is given without PrivateKey"},
@@ -289,6 +290,7 @@ func TestConfiguration(t *testing.T) {
 		})
 	}
 	active := s.roots().ActiveRootID
+	s.put(want) // what was read can be sent back
 	s.put(`{"Provider":"consul","Config":{"LeafCertTTL":"2h"}}`)
 	if s.roots().ActiveRootID != active {
 		t.Error("a change of lives made a new root")
