@@ -242,7 +242,7 @@ func (a *Agent) serve(rt *config.Runtime, listeners, secure []net.Listener) (err
 		Metrics:  routeMetrics{a.metrics}, ResponseHeaders: rt.Config.HTTP.ResponseHeaders, Pretty: rt.DevMode,
 		BlockEndpoints: rt.Config.HTTP.BlockEndpoints, AllowWriteFrom: allow,
 		AllowUnprintable: rt.DisableHTTPUnprintableCharFilter,
-		Memory:           a.views, NoCache: !rt.Config.HTTP.UseCache,
+		Memory:           a.views, NoCache: !rt.Config.HTTP.UseCache, DiscoveryMaxStale: rt.DiscoveryMaxStale,
 		Hold: rt.Performance.RPCHoldTimeout, ForwardTimeout: rt.Limits.RPCClientTimeout,
 		MaxWait: rt.MaxQueryTime, DefaultWait: rt.DefaultQueryTime,
 	})

@@ -325,6 +325,9 @@ func spelling(k Kind, v value) string {
 // so that no warning is due: false, zero, nothing, or a block that says
 // enabled = false. Typed keys list such values themselves.
 func asksNothing(k *Key, v value) bool {
+	if k.asksEmpty {
+		return v.data == nil
+	}
 	if k.field != nil && len(k.off) > 0 {
 		return slices.Contains(k.off, plainText(v)) || v.data == ""
 	}

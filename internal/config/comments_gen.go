@@ -59,6 +59,7 @@ var comments = map[string]string{
 	"Config.DisableRemoteExec":                "Refuse remote execution. There is none to refuse yet.",
 	"Config.DisableUpdateCheck":               "Accepted: ctl never asks anybody for updates.",
 	"Config.DiscardCheckOutput":               "Keep no output of checks.",
+	"Config.DiscoveryMaxStale":                "Let any server answer the reads of catalog and health that name no consistency, if it heard from the leader within this time. 0 leaves them consistent.",
 	"Config.Domain":                           "Domain the DNS names of this cluster are in, and part of the names in certificates.",
 	"Config.EnableDebug":                      "Serve profiles under /debug/pprof.",
 	"Config.EnableLocalScriptChecks":          "Allow checks that run programs, from configuration files only.",

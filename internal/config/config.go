@@ -157,6 +157,8 @@ type Config struct {
 	DefaultQueryTime time.Duration `key:"default_query_time" default:"300s" flag:"default-query-time"`
 	// Longest time a blocking query may ask for; longer ones are cut to it.
 	MaxQueryTime time.Duration `key:"max_query_time" default:"600s" flag:"max-query-time"`
+	// Let any server answer the reads of catalog and health that name no consistency, if it heard from the leader within this time. 0 leaves them consistent.
+	DiscoveryMaxStale time.Duration `key:"discovery_max_stale" default:"0s"`
 	// Gossip protocol version, 2 or 3.
 	Protocol int `key:"protocol" default:"2" flag:"protocol" debug:"RPCProtocol"`
 	// Raft protocol version. Only 3 exists.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/hcl/hcl/ast"
 	"github.com/hashicorp/hcl/hcl/parser"
+	"github.com/hashicorp/hcl/hcl/scanner"
 	"github.com/hashicorp/hcl/hcl/token"
 )
 
@@ -29,6 +30,10 @@ func parseHCL(source string, data []byte, out *findings) (v value, ok bool) {
 		out.problem(at, "", "correct it; a file in JSON is named .json or read with -config-format json", "not valid HCL: %s", err.Error())
 		return value{}, false
 	}
+	if at, cut := cutOff(data); cut {
+		out.problem(Origin{Source: source, Line: at.Line, Col: at.Column}, "", "give the key a value, or restore the rest of the file", "not valid HCL: the file ends after =")
+		return value{}, false
+	}
 	list, isList := file.Node.(*ast.ObjectList)
 	if !isList {
 		out.problem(Origin{Source: source, Line: 1, Col: 1}, "", "write key = value lines", "not valid HCL: no object")
@@ -41,6 +46,21 @@ func parseHCL(source string, data []byte, out *findings) (v value, ok bool) {
 		return value{}, false
 	}
 	return value{at: Origin{Source: source, Line: 1, Col: 1}, data: o}, true
+}
+
+// cutOff returns where a file ends that ends in a key without a value. The parser
+// leaves out such a key without a word.
+func cutOff(data []byte) (token.Pos, bool) {
+	s := scanner.New(data)
+	for last := (token.Token{}); ; {
+		switch t := s.Scan(); t.Type {
+		case token.EOF, token.ILLEGAL:
+			return last.Pos, last.Type == token.ASSIGN
+		case token.COMMENT:
+		default:
+			last = t
+		}
+	}
 }
 
 type hclReader struct{ source string }

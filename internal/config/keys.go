@@ -80,13 +80,14 @@ type Key struct {
 	Secret     bool   // never shown
 	Comment    string
 
-	off      []string          // values of a Later key that ask for nothing
-	rename   map[string]string // values of a Deprecated key that are now called differently
-	field    []int             // of Config; nil unless typed
-	debug    string            // name in DebugConfig
-	children []*Key
-	shape    Kind   // of a definition whose keys are described elsewhere
-	into     string // the list that a definition given alone is added to
+	off       []string          // values of a Later key that ask for nothing
+	asksEmpty bool              // an empty object asks for something, too
+	rename    map[string]string // values of a Deprecated key that are now called differently
+	field     []int             // of Config; nil unless typed
+	debug     string            // name in DebugConfig
+	children  []*Key
+	shape     Kind   // of a definition whose keys are described elsewhere
+	into      string // the list that a definition given alone is added to
 }
 
 // row is a line of the table of untyped keys; group is the status some share.
@@ -238,7 +239,7 @@ func shapeTree(rows []row) *Key {
 		}
 		k := &Key{Path: r.path, Kind: r.kind, Default: r.def, Reload: r.reload, Comment: r.comment, Secret: r.path == "token"}
 		if r.path == "connect.sidecar_service" {
-			k.Status, k.Capability = Later, "the service mesh"
+			k.Status, k.Capability, k.asksEmpty = Later, "the service mesh", true
 		}
 		s.add(k)
 	}

@@ -28,7 +28,7 @@ func roundTrips() map[string]string {
 		"disable_coordinates": `true`, "sync_coordinate_rate_target": `32.5`, "sync_coordinate_interval_min": `"2s"`, "domain": `"example."`, "alt_domain": `"other."`, "recursors": `["8.8.8.8","1.1.1.1:53"]`, "log_level": `"TRACE"`, "log_json": `true`, "log_file": `"/var/log/"`,
 		"log_rotate_bytes": `1000`, "log_rotate_duration": `"1h0m0s"`, "log_rotate_max_files": `-1`, "enable_syslog": `true`, "syslog_facility": `"DAEMON"`,
 		"pid_file": `"/run/x"`, "enable_debug": `true`, "disable_remote_exec": `false`, "disable_update_check": `true`, "disable_anonymous_signature": `true`,
-		"disable_http_unprintable_char_filter": `true`, "default_query_time": `"1m0s"`, "max_query_time": `"2m0s"`, "protocol": `3`, "raft_protocol": `3`,
+		"disable_http_unprintable_char_filter": `true`, "default_query_time": `"1m0s"`, "max_query_time": `"2m0s"`, "discovery_max_stale": `"5s"`, "protocol": `3`, "raft_protocol": `3`,
 		"raft_snapshot_threshold": `99`, "raft_snapshot_interval": `"9s"`, "raft_trailing_logs": `98`, "raft_prevote_disabled": `true`,
 		"services": `[{"id":"web1","name":"web"}]`, "checks": `[{"id":"c","name":"disk","ttl":"30s"}]`, "watches": `[{"handler":"cat","key":"k","type":"key"}]`,
 		"enable_script_checks": `true`, "enable_local_script_checks": `true`, "check_update_interval": `"1m0s"`, "check_output_max_size": `99`, "discard_check_output": `true`,

@@ -279,6 +279,7 @@ func (v validator) durations() {
 		{"gossip_wan.probe_timeout", c.GossipWAN.ProbeTimeout, time.Millisecond},
 		{"default_query_time", c.DefaultQueryTime, time.Millisecond},
 		{"max_query_time", c.MaxQueryTime, time.Millisecond},
+		{"discovery_max_stale", c.DiscoveryMaxStale, 0},
 		{"dns_config.recursor_timeout", c.DNS.RecursorTimeout, time.Millisecond},
 		{"dns_config.node_ttl", c.DNS.NodeTTL, 0},
 		{"sync_coordinate_interval_min", c.SyncCoordinateIntervalMin, 100 * time.Millisecond},
