@@ -6,12 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
 	template "github.com/DataDog/datadog-agent/pkg/template/text"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ctl-sh/ctl/internal/lazyregexp"
 )
 
 // writeYAML writes v as YAML. It has the fields, names and order of the JSON,
@@ -38,7 +39,7 @@ func writeYAML(w io.Writer, v any) error {
 
 // oldYAML is what readers of YAML 1.1 take for a truth or, with colons, for a
 // number. The library quotes only what version 1.2 has.
-var oldYAML = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
+var oldYAML = lazyregexp.New(`^(?i:y|n|yes|no|on|off|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
 
 // yamlNode reads one JSON value and returns it as a node that is written in
 // block style.
@@ -68,7 +69,7 @@ func yamlNode(dec *json.Decoder) (*yaml.Node, error) {
 	case string:
 		node := &yaml.Node{}
 		node.SetString(t)
-		if oldYAML.MatchString(t) {
+		if oldYAML().MatchString(t) {
 			node.Style = yaml.DoubleQuotedStyle
 		}
 		return node, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,13 +12,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+
+	"github.com/ctl-sh/ctl/internal/lazyregexp"
 )
 
 var (
-	datacenterName = regexp.MustCompile(`^[a-z0-9_-]+$`)
-	dnsLabel       = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
-	metaKey        = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-	uiPath         = regexp.MustCompile(`^[A-Za-z0-9/_-]+$`)
+	datacenterName = lazyregexp.New(`^[a-z0-9_-]+$`)
+	dnsLabel       = lazyregexp.New(`^[A-Za-z0-9-]+$`)
+	metaKey        = lazyregexp.New(`^[A-Za-z0-9_-]+$`)
+	uiPath         = lazyregexp.New(`^[A-Za-z0-9/_-]+$`)
 )
 
 // Limits on node_meta, as the catalog has them.
@@ -114,7 +115,7 @@ func (v validator) identity() {
 		v.fail([]string{"data_dir"}, "set data_dir (or -data-dir) to a directory this user may write, or use -dev", "data_dir cannot be empty")
 	}
 	for key, name := range map[string]string{"datacenter": c.Datacenter, "primary_datacenter": c.PrimaryDatacenter} {
-		if datacenterName.MatchString(name) || (key == "primary_datacenter" && !c.isSet(key)) {
+		if datacenterName().MatchString(name) || (key == "primary_datacenter" && !c.isSet(key)) {
 			continue
 		}
 		v.fail([]string{key}, "rename it", "%s can only contain lowercase alphanumeric, - or _ characters. received: %q", key, name)
@@ -140,7 +141,7 @@ func (v validator) identity() {
 // nodeName warns of names DNS cannot carry.
 func (v validator) nodeName(name string) {
 	switch {
-	case !dnsLabel.MatchString(name):
+	case !dnsLabel().MatchString(name):
 		v.warn("node_name", "Node name %q will not be discoverable via DNS due to invalid characters. Valid characters include all alpha-numerics and dashes.", name)
 	case len(name) > 63:
 		v.warn("node_name", "Node name %q will not be discoverable via DNS due to it being too long. Valid lengths are between 1 and 63 bytes.", name)
@@ -155,7 +156,7 @@ func (v validator) meta() {
 	}
 	for _, k := range sortedKeys(m) {
 		switch {
-		case !metaKey.MatchString(k):
+		case !metaKey().MatchString(k):
 			v.fail([]string{key}, "use letters, digits, - and _", "the key %q has invalid characters", k)
 		case len(k) > maxMetaKeyLen:
 			v.fail([]string{key}, "shorten it", "the key %q is longer than %d bytes", k, maxMetaKeyLen)
@@ -368,7 +369,7 @@ func (v validator) choices() {
 	if c.UI.Enabled && c.UI.Dir != "" && c.isSet("ui_config.enabled") {
 		v.fail([]string{"ui_config.dir", "ui_config.enabled"}, "keep one of them", "'ui_config.enabled' and 'ui_config.dir' cannot be given together")
 	}
-	if !uiPath.MatchString(c.UI.ContentPath) {
+	if !uiPath().MatchString(c.UI.ContentPath) {
 		v.fail([]string{"ui_config.content_path"}, "use letters, digits, /, - and _", "the path %q has invalid characters", c.UI.ContentPath)
 	}
 }

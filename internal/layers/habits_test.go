@@ -82,6 +82,25 @@ func TestNoInitFunctions(t *testing.T) {
 	}
 }
 
+// TestRegularExpressionsWait finds those that every start of the program would
+// compile.
+func TestRegularExpressionsWait(t *testing.T) {
+	t.Parallel()
+	fset, all := sources(t)
+	for _, s := range all {
+		if s.isTest() || s.file.Name.Name == "main" {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			if d, ok := d.(*ast.GenDecl); ok {
+				calls(d, "regexp", func(call *ast.CallExpr, fn string) {
+					t.Errorf("%v: regexp.%s at package level runs at every start: take lazyregexp.New", fset.Position(call.Pos()), fn)
+				})
+			}
+		}
+	}
+}
+
 // TestSleepsInTests finds tests that wait on real time outside a synctest
 // bubble. sleeps.txt lists "file function -- reason" for those that may.
 func TestSleepsInTests(t *testing.T) {

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/checks"
 	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/lazyregexp"
 )
 
 // Address is where an instance is reached by those a tagged address is for.
@@ -124,7 +124,7 @@ func ParseCheck(b []byte) (*checks.Definition, error) {
 	return d, json.Unmarshal(b, d)
 }
 
-var metaKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var metaKey = lazyregexp.New(`^[A-Za-z0-9_-]+$`)
 
 // Limits on the metadata of a service, as the catalog has them.
 const (
@@ -223,7 +223,7 @@ func validateMeta(meta map[string]string) error {
 		switch {
 		case k == "":
 			return errors.New("Couldn't load metadata pair ('', '" + v + "'): Key cannot be blank") //nolint:staticcheck // Consul's text
-		case !metaKey.MatchString(k):
+		case !metaKey().MatchString(k):
 			return fmt.Errorf("Couldn't load metadata pair ('%s', '%s'): Key contains invalid characters", k, v) //nolint:staticcheck // Consul's text
 		case strings.HasPrefix(k, reservedMeta):
 			return fmt.Errorf("Couldn't load metadata pair ('%s', '%s'): Key prefix '%s' is reserved for internal use", k, v, reservedMeta) //nolint:staticcheck // Consul's text
@@ -302,16 +302,16 @@ func (d *ServiceDefinition) RunsProgram() bool {
 	return false
 }
 
-var dnsLabel = regexp.MustCompile(`^[A-Za-z0-9-]{1,63}$`)
+var dnsLabel = lazyregexp.New(`^[A-Za-z0-9-]{1,63}$`)
 
 // Unfindable returns what of the service DNS cannot name, "" for nothing. Such
 // a service is registered all the same.
 func (d *ServiceDefinition) Unfindable() string {
-	if !dnsLabel.MatchString(d.Name) {
+	if !dnsLabel().MatchString(d.Name) {
 		return "the name " + d.Name
 	}
 	for _, t := range d.Tags {
-		if !dnsLabel.MatchString(t) {
+		if !dnsLabel().MatchString(t) {
 			return "the tag " + t
 		}
 	}

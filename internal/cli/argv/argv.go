@@ -41,8 +41,8 @@ func FreeTail(cmd *cobra.Command) {
 func HasFreeTail(cmd *cobra.Command) bool { return cmd.Annotations[tailKey] == "true" }
 
 // Rewrite returns args with one dash added to every long flag that has only
-// one. args is not changed. Root's help flag and help command must exist
-// already (cobra adds both when it executes; Prepare adds them before).
+// one. args is not changed. Root's help command must exist already (cobra adds
+// it when it executes; Prepare adds it before).
 func Rewrite(root *cobra.Command, args []string) []string {
 	tokens := classify(root, args)
 	out := make([]string, len(tokens))
@@ -76,18 +76,9 @@ func Arrange(root *cobra.Command, args []string) []string {
 }
 
 // Prepare adds what cobra would only add while executing and what Rewrite must
-// know: the help command of root and the help flag of every command.
-func Prepare(root *cobra.Command) {
-	root.InitDefaultHelpCmd()
-	var visit func(*cobra.Command)
-	visit = func(c *cobra.Command) {
-		c.InitDefaultHelpFlag()
-		for _, sub := range c.Commands() {
-			visit(sub)
-		}
-	}
-	visit(root)
-}
+// know: the help command. The help flag takes no value, so that nothing depends
+// on knowing it.
+func Prepare(root *cobra.Command) { root.InitDefaultHelpCmd() }
 
 type kind uint8
 

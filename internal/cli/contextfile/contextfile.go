@@ -20,9 +20,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ctl-sh/ctl/internal/lazyregexp"
 )
 
 // Context is one cluster as an operator reaches it.
@@ -221,12 +222,12 @@ func (f *File) renamed(from, to string) {
 	}
 }
 
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
+var nameForm = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
 // CheckName says what is wrong with a name. "true" and "false" are none,
 // because --yes=true must not name a context.
 func CheckName(name string) error {
-	if !nameForm.MatchString(name) || name == "true" || name == "false" {
+	if !nameForm().MatchString(name) || name == "true" || name == "false" {
 		return fmt.Errorf("%q is no name for a context: up to 64 letters, digits and . _ @ -, the first a letter or digit; not true or false", name)
 	}
 	return nil

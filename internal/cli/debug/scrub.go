@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/ctl-sh/ctl/internal/lazyregexp"
 )
 
 // removal is a place where a secret was: it names the place and the sort of
@@ -34,7 +36,7 @@ func gone(what string) string { return "[removed: " + what + "]" }
 // is taken out.
 type rule struct {
 	what    string
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
 }
 
 // value is a secret behind its name: in quotes, which may be escaped because
@@ -42,20 +44,20 @@ type rule struct {
 const value = `("(?:[^"\\]|\\.)*"|\\+"(?:[^"\\]|\\\\)*\\+"|'[^']*'|\\*["']?[^\s"',;&|)\]}\\]+)`
 
 var rules = []rule{
-	{"cookie", regexp.MustCompile(`(?i)\b((?:set-)?cookie["'\\]*\s*[:=]\s*)(.+)`)},
-	{"authorization", regexp.MustCompile(`(?i)(authorization["'\\]*\s*[:=]\s*["'\\\[]*)((?:(?:basic|bearer|digest|negotiate)\s+)?[^\s"'\\\]]+)`)},
-	{"bearer token", regexp.MustCompile(`(?i)\b(bearer\s+)([A-Za-z0-9._~+/=-]{8,})`)},
-	{"password in a URL", regexp.MustCompile(`(://[^\s/:@"']*:)([^\s/@"']+)@`)},
-	{"flag that gives a secret", regexp.MustCompile(`(?i)(--?(?:token|encrypt|password|secret|http-auth)\s+)` + value)},
-	{"named secret", regexp.MustCompile(`(?i)((?:tokens?|secrets?|secret[_-]?id|passw(?:or)?d|passphrase|encrypt|(?:private|api|access|secret|encrypt|encryption|gossip)[_-]?key|key[_-]?material|credentials?)["'\\]*\s*[:=]\s*)` + value)},
+	{"cookie", lazyregexp.New(`(?i)\b((?:set-)?cookie["'\\]*\s*[:=]\s*)(.+)`)},
+	{"authorization", lazyregexp.New(`(?i)(authorization["'\\]*\s*[:=]\s*["'\\\[]*)((?:(?:basic|bearer|digest|negotiate)\s+)?[^\s"'\\\]]+)`)},
+	{"bearer token", lazyregexp.New(`(?i)\b(bearer\s+)([A-Za-z0-9._~+/=-]{8,})`)},
+	{"password in a URL", lazyregexp.New(`(://[^\s/:@"']*:)([^\s/@"']+)@`)},
+	{"flag that gives a secret", lazyregexp.New(`(?i)(--?(?:token|encrypt|password|secret|http-auth)\s+)` + value)},
+	{"named secret", lazyregexp.New(`(?i)((?:tokens?|secrets?|secret[_-]?id|passw(?:or)?d|passphrase|encrypt|(?:private|api|access|secret|encrypt|encryption|gossip)[_-]?key|key[_-]?material|credentials?)["'\\]*\s*[:=]\s*)` + value)},
 }
 
 var (
-	privateKey   = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|$)`)
-	keyEnd       = regexp.MustCompile(`-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----`)
-	keyLine      = regexp.MustCompile(`^[\s|]*[A-Za-z0-9+/=]*\s*$|^\s*(?:Proc-Type|DEK-Info):`)
-	keyLineInLog = regexp.MustCompile(`[A-Za-z0-9+/]{16,}={0,2}\s*$`)
-	base64Run    = regexp.MustCompile(`[A-Za-z0-9+/]+={0,2}`)
+	privateKey   = lazyregexp.New(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|$)`)
+	keyEnd       = lazyregexp.New(`-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----`)
+	keyLine      = lazyregexp.New(`^[\s|]*[A-Za-z0-9+/=]*\s*$|^\s*(?:Proc-Type|DEK-Info):`)
+	keyLineInLog = lazyregexp.New(`[A-Za-z0-9+/]{16,}={0,2}\s*$`)
+	base64Run    = lazyregexp.New(`[A-Za-z0-9+/]+={0,2}`)
 )
 
 func (s *scrubber) note(file, place, what string) string {
@@ -79,7 +81,7 @@ func (s *scrubber) know(secret string) {
 
 // text returns text without secrets.
 func (s *scrubber) text(file, place, text string) string {
-	text = privateKey.ReplaceAllStringFunc(text, func(string) string { return s.note(file, place, "private key") })
+	text = privateKey().ReplaceAllStringFunc(text, func(string) string { return s.note(file, place, "private key") })
 	s.mu.Lock()
 	known := s.known
 	s.mu.Unlock()
@@ -91,7 +93,7 @@ func (s *scrubber) text(file, place, text string) string {
 	for _, r := range rules {
 		text = s.apply(r, file, place, text)
 	}
-	return base64Run.ReplaceAllStringFunc(text, func(run string) string {
+	return base64Run().ReplaceAllStringFunc(text, func(run string) string {
 		if !gossipKey(run) {
 			return run
 		}
@@ -102,7 +104,7 @@ func (s *scrubber) text(file, place, text string) string {
 func (s *scrubber) apply(r rule, file, place, text string) string {
 	var out strings.Builder
 	at := 0
-	for _, m := range r.pattern.FindAllStringSubmatchIndex(text, -1) {
+	for _, m := range r.pattern().FindAllStringSubmatchIndex(text, -1) {
 		secret := text[m[4]:m[5]]
 		if bare := strings.Trim(secret, `"'\`); bare == "" || bare == hidden || strings.HasPrefix(bare, "[removed:") {
 			continue
@@ -217,21 +219,21 @@ func (l *lines) scrub(line string) string {
 	l.n++
 	place := fmt.Sprintf("line %d", l.n)
 	if l.inKey {
-		end := keyEnd.FindStringIndex(line)
+		end := keyEnd().FindStringIndex(line)
 		switch {
 		case end != nil:
 			l.inKey = false
 			return l.s.note(l.file, place, "private key") + l.s.text(l.file, place, line[end[1]:])
-		case keyLine.MatchString(line):
+		case keyLine().MatchString(line):
 			return l.s.note(l.file, place, "private key")
-		case keyLineInLog.MatchString(line):
-			line = keyLineInLog.ReplaceAllLiteralString(line, l.s.note(l.file, place, "private key"))
+		case keyLineInLog().MatchString(line):
+			line = keyLineInLog().ReplaceAllLiteralString(line, l.s.note(l.file, place, "private key"))
 			return l.s.text(l.file, place, line)
 		}
 		l.inKey = false
 	}
-	for _, m := range privateKey.FindAllString(line, -1) {
-		l.inKey = !keyEnd.MatchString(m)
+	for _, m := range privateKey().FindAllString(line, -1) {
+		l.inKey = !keyEnd().MatchString(m)
 	}
 	return l.s.text(l.file, place, line)
 }

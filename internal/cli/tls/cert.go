@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/lazyregexp"
 	"github.com/ctl-sh/ctl/internal/tlsconf/issue"
 	"github.com/spf13/cobra"
 )
@@ -17,8 +17,8 @@ import (
 const domainMark = "#DOMAIN#"
 
 var (
-	datacenterName = regexp.MustCompile(`^[a-z0-9-]+$`)
-	dnsLabels      = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+	datacenterName = lazyregexp.New(`^[a-z0-9-]+$`)
+	dnsLabels      = lazyregexp.New(`^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 )
 
 type certOptions struct {
@@ -88,16 +88,16 @@ func (o *certOptions) check(cmd *cobra.Command) (issue.Options, error) {
 	switch {
 	case o.days <= 0:
 		return none, cli.Usagef(cmd, "-days must be a positive number, not %d", o.days)
-	case !datacenterName.MatchString(dc):
+	case !datacenterName().MatchString(dc):
 		return none, cli.Usagef(cmd, "-dc %q cannot be part of a name in a certificate: letters, digits and - can", o.datacenter)
 	case o.node != "" && role != issue.Server:
 		return none, cli.Usagef(cmd, "-node is for certificates of servers, with -server")
-	case o.node != "" && !dnsLabels.MatchString(o.node):
+	case o.node != "" && !dnsLabels().MatchString(o.node):
 		return none, cli.Usagef(cmd, "-node %q cannot be part of a name in a certificate", o.node)
 	}
 	out := issue.Options{Role: role, Datacenter: dc, Domain: domain, Node: o.node, Life: time.Duration(o.days) * day}
 	for _, name := range o.dnsNames {
-		if name = strings.TrimSuffix(strings.TrimSpace(name), "."); !dnsLabels.MatchString(name) {
+		if name = strings.TrimSuffix(strings.TrimSpace(name), "."); !dnsLabels().MatchString(name) {
 			return none, cli.Usagef(cmd, "-additional-dnsname %q is not a DNS name", name)
 		}
 		if role != issue.Server && strings.HasPrefix(strings.ToLower(name), "server.") {

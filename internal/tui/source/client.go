@@ -11,13 +11,13 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/lazyregexp"
 )
 
 // client makes requests to one address.
@@ -98,7 +98,7 @@ func (c *client) noAnswer(err error, sent bool) *Problem {
 }
 
 // lacks finds the permission that a refusal names.
-var lacks = regexp.MustCompile(`lacks permission '([^']+)'(?: on ("[^"]*"|\S+))?`)
+var lacks = lazyregexp.New(`lacks permission '([^']+)'(?: on ("[^"]*"|\S+))?`)
 
 func (c *client) problem(resp *http.Response, text string) *Problem {
 	p := &Problem{Kind: Refused, Text: text, HTTP: resp.StatusCode, At: c.now()}
@@ -125,7 +125,7 @@ func (c *client) problem(resp *http.Response, text string) *Problem {
 // denied is the Problem of a refusal with a text.
 func (c *client) denied(text string) *Problem {
 	p := &Problem{Kind: Denied, Text: text, Token: c.tokenSource, At: c.now()}
-	if m := lacks.FindStringSubmatch(text); m != nil {
+	if m := lacks().FindStringSubmatch(text); m != nil {
 		p.Rule = m[1]
 		if m[2] != "" {
 			p.Rule += " on " + m[2]
