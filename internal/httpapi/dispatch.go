@@ -219,7 +219,8 @@ func (m *Mux) serveWire(ctx context.Context, w *WireRequest, hops uint8) (*bound
 	if hops == 0 { // this agent's own request
 		req.Agent = m.cfg.NodeName
 	}
-	if req.Options, err = m.rules.parseOptions(q, req.Header, w.Method == http.MethodGet, route.Discovery); err != nil {
+	// How stale an answer may be was said by the agent that was asked.
+	if req.Options, err = m.rules.parseOptions(q, req.Header, w.Method == http.MethodGet, false); err != nil {
 		return route, failedAnswer(err)
 	}
 	req.Options.Token = w.Token

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/failure"
+	"github.com/ctl-sh/ctl/internal/query"
 )
 
 // script is a Dispatcher that is never the right place and answers what it is
@@ -145,6 +146,40 @@ func TestRequestsSayWhichAgentWasAsked(t *testing.T) {
 		if got := d.got[i].Agent; got != want {
 			t.Errorf("request %d was handed on for %q, want %q", i, got, want)
 		}
+	}
+}
+
+// TestStalenessIsForTheAskedAgent hands on reads of an agent that has
+// discovery_max_stale, and answers reads that were handed on to one.
+func TestStalenessIsForTheAskedAgent(t *testing.T) {
+	seen := query.Options{}
+	route := Route{Method: http.MethodGet, Pattern: "/v1/catalog/x", Where: Server, Consistency: true, Discovery: true,
+		Handle: func(_ context.Context, r *Request) (*Response, error) {
+			seen = r.Options
+			return &Response{Body: 1, Meta: &query.Meta{}}, nil
+		}}
+	for _, c := range []struct{ query, wire string }{
+		{"", "max_stale=10s"},
+		{"?tag=a&max_stale=0s", "max_stale=10s&tag=a"},
+		{"?stale&tag=a", "stale&tag=a"},
+		{"?consistent", "consistent"},
+		{"?leader", "leader"},
+		{"?max_stale=1s", "max_stale=1s"},
+	} {
+		s := &script{answers: []func(context.Context) (*WireResponse, error){wireAnswers(200, 0, "1")}}
+		m := newMux(t, Config{Routes: []Route{route}, Dispatcher: s, DiscoveryMaxStale: 10 * time.Second})
+		ask(m, "GET", "/v1/catalog/x"+c.query, "")
+		if len(s.got) != 1 || s.got[0].RawQuery != c.wire {
+			t.Errorf("%q was handed on as %+v, want %q", c.query, s.got, c.wire)
+		}
+	}
+	m := newMux(t, Config{Routes: []Route{route}, DiscoveryMaxStale: 10 * time.Second})
+	if resp := m.ServeWire(t.Context(), &WireRequest{Method: "GET", Path: "/v1/catalog/x", Hops: 1}); resp.Status != 200 || seen.Mode != query.Default {
+		t.Errorf("a read of another agent: %d, %+v", resp.Status, seen)
+	}
+	m.ServeWire(t.Context(), &WireRequest{Method: "GET", Path: "/v1/catalog/x", RawQuery: "max_stale=7s", Hops: 1})
+	if seen.Mode != query.Stale || seen.MaxStale != 7*time.Second {
+		t.Errorf("a stale read of another agent: %+v", seen)
 	}
 }
 

@@ -269,7 +269,7 @@ func (m *Mux) edge(w http.ResponseWriter, r *http.Request) (*boundRoute, *answer
 	if a := m.readBody(w, r, route, req); a != nil {
 		return route, a
 	}
-	return route, m.asked(r.Context(), call{req: req, route: route, path: path, rawQuery: r.URL.RawQuery})
+	return route, m.asked(r.Context(), call{req: req, route: route, path: path, rawQuery: m.rules.handedOn(r.URL.RawQuery, req.Query, req.Options)})
 }
 
 // pick turns what the table found into a route, or into the answer for a path

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -49,6 +50,18 @@ func (o optionRules) parseOptions(q url.Values, h http.Header, read, discovery b
 		return opts, err
 	}
 	return opts, parseWait(q, &opts)
+}
+
+// handedOn returns the raw query that asks another agent for what opts says: what
+// this agent's configuration added, too.
+func (o optionRules) handedOn(raw string, q url.Values, opts query.Options) string {
+	if o.discoveryMaxStale == 0 || opts.Mode != query.Stale || opts.MaxStale != o.discoveryMaxStale || q.Has("stale") {
+		return raw
+	}
+	more := url.Values{}
+	maps.Copy(more, q)
+	more.Set("max_stale", opts.MaxStale.String())
+	return more.Encode()
 }
 
 // checkEnterprise refuses namespaces and partitions other than "default",
