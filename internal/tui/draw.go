@@ -25,9 +25,16 @@ const (
 // View implements tea.Model. It is called after every message, so it draws only
 // if something has changed.
 func (m *Model) View() tea.View {
-	if !m.dirty {
-		return m.drawn
+	if m.dirty {
+		v, lines := m.draw()
+		v.Content = strings.Join(lines, "\n")
+		m.drawn = v
 	}
+	return m.drawn
+}
+
+// draw draws the lines of the screen, and what else a terminal is told.
+func (m *Model) draw() (tea.View, []string) {
 	m.dirty = false
 	v := tea.NewView("")
 	v.AltScreen = true
@@ -36,14 +43,12 @@ func (m *Model) View() tea.View {
 		v.MouseMode = tea.MouseModeCellMotion
 	}
 	lines, cursor := m.Screen(m.width, m.height)
-	v.Content = strings.Join(lines, "\n")
 	v.Cursor = cursor
-	m.drawn = v
 	if !m.began.IsZero() {
 		m.cost = time.Since(m.began)
 		m.began = time.Time{}
 	}
-	return v
+	return v, lines
 }
 
 // Screen draws the whole screen: height lines of at most width cells, and where

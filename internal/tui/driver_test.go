@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -74,8 +73,8 @@ func (d *driver) take(msg tea.Msg) {
 	case tea.QuitMsg:
 		d.quit = true
 	default:
-		if fmt.Sprintf("%T", msg) == "tea.setClipboardMsg" {
-			d.copy = fmt.Sprint(msg)
+		if text, ok := msg.(copyMsg); ok {
+			d.copy = string(text)
 		}
 		_, cmd := d.Update(msg)
 		d.do(cmd)

@@ -94,9 +94,10 @@ func (m *Model) editing(msg tea.Msg) tea.Cmd {
 			m.say(ui.Critical, msg.err.Error())
 			return nil
 		}
-		return tea.ExecProcess(editor(m.c.Editor, msg.file), func(err error) tea.Msg {
-			return editedMsg{msg.edit, msg.file, err}
-		})
+		cmd := editor(m.c.Editor, msg.file)
+		return func() tea.Msg {
+			return editMsg{cmd, func(err error) tea.Msg { return editedMsg{msg.edit, msg.file, err} }}
+		}
 	case editedMsg:
 		if msg.err != nil {
 			m.say(ui.Critical, "The editor "+m.c.Editor+" failed: "+msg.err.Error()+"; set EDITOR. The text is in "+msg.file)

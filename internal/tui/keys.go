@@ -192,9 +192,9 @@ func (m *Model) do(a ui.Action) tea.Cmd {
 		}
 		return nil
 	case ui.Redraw:
-		return tea.ClearScreen
+		return func() tea.Msg { return redrawMsg{} }
 	case ui.Suspend:
-		return tea.Suspend
+		return func() tea.Msg { return suspendMsg{} }
 	case ui.Pause:
 		m.pause()
 		return nil

@@ -50,6 +50,12 @@ type Config struct {
 	Now func() time.Time
 	// NoMouse leaves the mouse to the terminal.
 	NoMouse bool
+	// Faults takes those of whoever feeds the sessions; nil is of use to
+	// nobody else.
+	Faults *Faults
+	// Reports is the directory that a report of a fault is written to, and
+	// Version is what it says which program had it.
+	Reports, Version string
 }
 
 // visit is a page that was opened, and from where.
@@ -95,6 +101,7 @@ type Model struct {
 	seen     uint64 // versions of what header and banners show
 	dirty    bool
 	drawn    tea.View
+	anew     int // rises when the whole screen is to be written again
 	crumbs   []crumbPlace
 	hints    []ui.HintPlace
 	bodyY    int
@@ -207,7 +214,7 @@ type (
 
 // Init implements tea.Model.
 func (m *Model) Init() tea.Cmd {
-	cmds := []tea.Cmd{m.wait(0), tick(), tea.RequestBackgroundColor}
+	cmds := []tea.Cmd{m.wait(0), tick()}
 	if b, ok := m.at.page.(page.Beginner); ok {
 		cmds = append(cmds, m.run(b.Begin(m.env())))
 	}
@@ -492,5 +499,5 @@ func (m *Model) probe(e page.Effect) tea.Cmd {
 func (m *Model) copy(what, text string) tea.Cmd {
 	shown := ui.Cut(ui.Clean(text), 60, m.theme.Glyphs.Ellipsis)
 	m.say(ui.Passing, "Copied the "+what+" to the terminal's clipboard (OSC 52): "+shown)
-	return tea.SetClipboard(text)
+	return func() tea.Msg { return copyMsg(text) }
 }

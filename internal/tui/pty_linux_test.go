@@ -9,10 +9,14 @@ package tui
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -128,26 +132,105 @@ func TestTerminalIsGivenBack(t *testing.T) {
 			restored(t, pty, before)
 		})
 	}
-	t.Run("after a panic", func(t *testing.T) {
-		p, err := page.Open("services")
-		if err != nil {
-			t.Fatal(err)
-		}
-		pty, done := show(t, tuitest.NewFeed(tuitest.Live()), faulty{p})
-		if err := pty.Type("y"); err != nil {
-			t.Fatal(err)
-		}
-		if err := await(t, done); !errors.Is(err, ErrPanic) {
-			t.Errorf("ended with %v", err)
-		}
-		restored(t, pty, before)
-	})
 }
 
-// faulty is a page with a fault.
-type faulty struct{ page.Page }
+// faulty is a page with faults.
+type faulty struct {
+	page.Page
+	in string // where
+}
 
-func (faulty) Do(*page.Env, ui.Action) page.Effect { panic("a fault, on purpose") }
+func (f faulty) Do(*page.Env, ui.Action) page.Effect {
+	if f.in == "a command" {
+		return page.Effect{Later: func() page.Effect { panic("a fault, on purpose") }}
+	}
+	panic("a fault, on purpose")
+}
+
+func (f faulty) View(env *page.Env, width, height int) []string {
+	if f.in == "drawing" && env.State.Connection.Link == source.Lost {
+		panic("a fault, on purpose")
+	}
+	return f.Page.View(env, width, height)
+}
+
+// TestFaults lets every sort of part have a fault: the terminal is given back, and
+// a report says where it was.
+func TestFaults(t *testing.T) {
+	before := settings(t)
+	for _, in := range []string{"the model", "a command", "drawing", "the source"} {
+		t.Run("in "+in, func(t *testing.T) {
+			p, err := page.Open("services")
+			if err != nil {
+				t.Fatal(err)
+			}
+			pty, err := ptyterm.Open(100, 30)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(pty.Close)
+			feed := tuitest.NewFeed(tuitest.Live())
+			c := config(t, feed, "services")
+			c.Start, c.Reports, c.Version, c.Faults = faulty{p, in}, t.TempDir(), "ctl 1.2.3", NewFaults()
+			done := make(chan error, 1)
+			go func() {
+				done <- Run(t.Context(), c, Terminal{In: pty.Slave, Out: pty.Slave, Env: []string{"TERM=xterm-256color", "LANG=C.UTF-8"}})
+			}()
+			if !pty.Await("consul", patient) {
+				t.Fatalf("no services: %q", tail(pty.Read()))
+			}
+			switch in {
+			case "drawing":
+				lost := *tuitest.Live()
+				lost.Connection.Link = source.Lost
+				lost.Connection.Version++
+				lost.Version++
+				feed.Set(&lost)
+			case "the source":
+				src, err := source.New(source.Config{Fault: c.Faults.Report, Endpoints: []source.Endpoint{{URL: "http://127.0.0.1", HTTP: &http.Client{Transport: faultyTransport{}}}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan struct{})
+				go func() { defer close(ended); _ = src.Run(ctx) }()
+				defer func() { stop(); <-ended }()
+			default:
+				if err := pty.Type("y"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err = await(t, done); !errors.Is(err, ErrPanic) || !strings.Contains(err.Error(), "on purpose") {
+				t.Errorf("ended with %v", err)
+			}
+			restored(t, pty, before)
+			files, err2 := filepath.Glob(filepath.Join(c.Reports, "*"))
+			if err2 != nil || len(files) != 1 || !strings.Contains(err.Error(), files[0]) {
+				t.Fatalf("reports %v, %v; the error says %v", files, err2, err)
+			}
+			report, err := os.ReadFile(files[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{"ctl 1.2.3", "a fault, on purpose", "faulty"} {
+				if !bytes.Contains(report, []byte(want)) {
+					t.Errorf("the report has no %q:\n%s", want, report)
+				}
+			}
+		})
+	}
+}
+
+// faultyTransport has a fault in the goroutine that reads the stream.
+type faultyTransport struct{}
+
+func (faultyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == "/v1/ctl/stream" {
+		panic("a fault, on purpose")
+	}
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
 
 // TestFrozenTerminal lets a terminal stop to read while very many changes come.
 // Whoever makes the changes is not held up, memory does not grow with them, a

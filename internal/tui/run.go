@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -14,14 +15,14 @@ import (
 )
 
 // ErrPanic is what Run ends with after a fault of the dashboard itself. The
-// terminal has been restored and the fault printed by then.
-var ErrPanic = errors.New("the dashboard had a fault of its own; please report what stands above, and ctl version")
+// terminal has been restored and a report written by then.
+var ErrPanic = errors.New("the dashboard had a fault of its own")
 
 // Terminal is where Run draws and reads.
 type Terminal struct {
 	In  *os.File // nil is the controlling terminal
 	Out *os.File
-	Env []string
+	Env []string // nil is the process's own
 }
 
 // Signal is the error of a Run that a signal ended. The terminal has been
@@ -43,19 +44,103 @@ func Run(ctx context.Context, c Config, t Terminal) error {
 	defer m.end()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	restore := remember(t)
-	p := tea.NewProgram(m, t.options(ctx)...)
+	r := &run{m: m, faults: c.Faults, signals: make(chan os.Signal, 4), resized: make(chan os.Signal, 1)}
+	// Before the terminal is taken: a signal must not end the process with it.
+	signal.Notify(r.signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(r.signals)
+	notifyResize(r.resized)
+	defer signal.Stop(r.resized)
+	if r.faults == nil {
+		r.faults = NewFaults()
+	}
+	if t.Env == nil {
+		t.Env = os.Environ()
+	}
+	closeInput, err := t.input()
+	if err != nil {
+		return err
+	}
+	defer closeInput()
+	if err := r.begin(ctx, t); err != nil {
+		return err
+	}
+	err = r.wait(ctx)
+	stop()
+	r.restore()
+	select {
+	case f := <-r.faults.all: // by which the program ended before it was seen
+		r.fault = &f
+	default:
+	}
+	if r.fault != nil {
+		return r.fault.report(c.Reports, c.Version, os.Stderr)
+	}
+	return err
+}
 
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	defer signal.Stop(signals)
+// run is one Run.
+type run struct {
+	m       *Model
+	faults  *Faults
+	fault   *fault   // the one that ended it
+	display *display // nil where the library draws
+	program *tea.Program
+	restore func() // gives the terminal back
+
+	signals, resized chan os.Signal
+}
+
+// begin takes the terminal and shows the first frame, which waits for nobody.
+func (r *run) begin(ctx context.Context, t Terminal) error {
+	p := &program{m: r.m, faults: r.faults}
+	if runtime.GOOS == "windows" {
+		// The library sets consoles up in ways of its own.
+		r.restore = remember(t)
+		r.program = tea.NewProgram(p, t.options(ctx)...)
+		return nil
+	}
+	d, err := lookAt(t)
+	if err != nil {
+		return err
+	}
+	r.m.width, r.m.height = d.width, d.height
+	r.m.profile(tea.ColorProfileMsg{Profile: d.profile})
+	d.painter.Show(r.m.frame())
+	d.take()
+	d.sequence(questions)
+	r.program = tea.NewProgram(p, d.options(ctx)...)
+	d.send = r.program.Send
+	painting, still := context.WithCancel(ctx)
+	painted := make(chan struct{})
+	go func() {
+		defer close(painted)
+		d.painter.Run(painting)
+	}()
+	p.display, r.display = d, d
+	r.restore = func() {
+		still()
+		if d.release() {
+			<-painted
+		} // else it hangs in a write, and ends with the process
+	}
+	return nil
+}
+
+// wait runs the program until it ends, or must.
+func (r *run) wait(ctx context.Context) error {
 	finished := make(chan error, 1)
 	go func() {
-		_, err := p.Run()
+		_, err := r.program.Run()
 		finished <- err
 	}()
 	var by os.Signal
 	var late <-chan time.Time
+	end := func() {
+		late = time.After(lastWords)
+		// It waits for the loop, which may hang in a write, and ends with the
+		// program's context at the latest.
+		go r.program.Quit()
+	}
 	for {
 		select {
 		case err := <-finished:
@@ -63,31 +148,34 @@ func Run(ctx context.Context, c Config, t Terminal) error {
 				return Signal{by}
 			}
 			return outcome(ctx, err)
-		case s := <-signals:
+		case s := <-r.signals:
 			if by == nil {
 				by = s
-				late = time.After(lastWords)
-				// It waits for the loop, which may hang in a write, and ends
-				// with the program's context at the latest.
-				go p.Quit()
+				end()
 			}
+		case <-r.resized:
+			if r.display != nil {
+				r.display.resized()
+			}
+		case f := <-r.faults.all:
+			r.fault = &f
+			if late == nil {
+				end()
+			}
+			select {
+			case <-finished:
+			case <-late:
+			}
+			return nil
 		case <-late:
 			// The loop hangs in a write and ends with the process.
-			restore()
 			return Signal{by}
 		}
 	}
 }
 
 func (t Terminal) options(ctx context.Context) []tea.ProgramOption {
-	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithOutput(t.Out), tea.WithFilter(Filter), tea.WithoutSignalHandler()}
-	if t.In != nil {
-		options = append(options, tea.WithInput(t.In))
-	}
-	if t.Env != nil {
-		options = append(options, tea.WithEnvironment(t.Env))
-	}
-	return options
+	return []tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(t.In), tea.WithOutput(t.Out), tea.WithEnvironment(t.Env), tea.WithFilter(filtered), tea.WithoutSignalHandler()}
 }
 
 // remember returns what puts the settings of the terminal back.

@@ -39,7 +39,8 @@ type options struct {
 	noMouse   bool
 	theme     string
 
-	feeds sync.WaitGroup // the sources that run
+	feeds  sync.WaitGroup // the sources that run
+	faults *tui.Faults    // takes theirs; nil where there is no screen to give back
 }
 
 // NewCommand returns `ctl dashboard`.
@@ -121,14 +122,39 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) er
 		return err
 	}
 	defer o.feeds.Wait()
+	form := o.form()
+	if form == onScreen {
+		o.faults = tui.NewFaults()
+	}
 	session, err := o.open(target, target.Datacenter, start.Interest())
 	if err != nil {
 		return err
 	}
 	c := tui.Config{Session: session, Start: start, Keys: keys, Looks: o.looks(set), Contexts: o.contexts(target), Editor: o.editor(),
-		Drafts: o.drafts(), NoMouse: o.noMouse || set.NoMouse,
+		Drafts: o.kept("drafts"), NoMouse: o.noMouse || set.NoMouse, Faults: o.faults, Reports: o.kept("reports"),
+		Version: "ctl " + o.f.Build.Version + " " + o.f.Build.Commit,
 		Connect: func(to page.Switch) (tui.Session, error) { return o.connect(target, to) }}
-	return o.show(ctx, c)
+	return o.show(ctx, c, form)
+}
+
+// form is how the dashboard is shown.
+type form uint8
+
+const (
+	onScreen form = iota
+	once
+	lineByLine
+)
+
+// form is the one that was asked for, or that is left.
+func (o *options) form() form {
+	switch {
+	case o.once || o.format.JSON() || !o.f.Streams.OutTerminal:
+		return once
+	case o.plain || o.env("CTL_ACCESSIBLE") != "" && o.env("CTL_ACCESSIBLE") != "0" || o.env("TERM") == "dumb":
+		return lineByLine
+	}
+	return onScreen
 }
 
 // putOffCollection lets the heap grow while the dashboard starts: it makes a few
@@ -145,13 +171,13 @@ func putOffCollection() (end func()) {
 	}
 }
 
-// show runs the dashboard in the form that was asked for, or that is left.
-func (o *options) show(ctx context.Context, c tui.Config) error {
+// show runs the dashboard in a form.
+func (o *options) show(ctx context.Context, c tui.Config, f form) error {
 	s := o.f.Streams
-	switch {
-	case o.once || o.format.JSON() || !s.OutTerminal:
+	switch f {
+	case once:
 		return o.print(ctx, c)
-	case o.plain || o.env("CTL_ACCESSIBLE") != "" && o.env("CTL_ACCESSIBLE") != "0" || o.env("TERM") == "dumb":
+	case lineByLine:
 		if err := tui.Lines(ctx, c, tui.Streams{In: s.In, Out: s.Out}); err != nil {
 			return cli.Failf("Error showing the dashboard: %w", err)
 		}
@@ -209,6 +235,9 @@ func (o *options) open(t *cli.Target, datacenter string, in source.Interest) (tu
 	}
 	for _, e := range t.Endpoints {
 		conf.Endpoints = append(conf.Endpoints, source.Endpoint{Name: e.Address, URL: e.URL, HTTP: e.HTTP})
+	}
+	if o.faults != nil {
+		conf.Fault = o.faults.Report
 	}
 	src, err := source.New(conf)
 	if err != nil {
@@ -300,14 +329,14 @@ func (o *options) editor() string {
 	return "vi"
 }
 
-// drafts is where texts are kept while they are edited: with what survives a
-// restart, because a draft should.
-func (o *options) drafts() string {
+// kept is the directory of that name where texts are kept: with what survives a
+// restart, because a draft should, and a report.
+func (o *options) kept(name string) string {
 	if dir := o.env("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "ctl", "drafts")
+		return filepath.Join(dir, "ctl", name)
 	}
 	if home := o.env("HOME"); home != "" {
-		return filepath.Join(home, ".local", "state", "ctl", "drafts")
+		return filepath.Join(home, ".local", "state", "ctl", name)
 	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("ctl-drafts-%d", os.Getuid()))
+	return filepath.Join(os.TempDir(), fmt.Sprintf("ctl-%s-%d", name, os.Getuid()))
 }

@@ -36,6 +36,14 @@ type visit struct {
 	noLead  bool                          // guarded by s.mu: the agent knows no leader
 }
 
+// spawn runs f in a goroutine of the visit.
+func (v *visit) spawn(f func()) {
+	v.wg.Go(func() {
+		defer v.s.caught()
+		f()
+	})
+}
+
 // watcher is something that runs for as long as it is in sight.
 type watcher func(ctx context.Context)
 
@@ -56,12 +64,12 @@ func (v *visit) run(ctx context.Context, stream <-chan *opened) {
 		}
 		m.touch(inConnection)
 	})
-	v.wg.Go(func() { v.header(ctx) })
+	v.spawn(func() { v.header(ctx) })
 	topics := make(chan []string, 1) // the newest, for the stream
 	var last []string
 	if v.streaming {
 		last = first.topics
-		v.wg.Go(func() { v.follow(ctx, first, topics) })
+		v.spawn(func() { v.follow(ctx, first, topics) })
 	}
 	settled := time.NewTimer(settleTime)
 	defer settled.Stop()
@@ -112,7 +120,7 @@ func (v *visit) keep(ctx context.Context, want map[string]watcher) {
 		if v.running[name] == nil {
 			mine, end := context.WithCancel(ctx)
 			v.running[name] = end
-			v.wg.Go(func() { want[name](mine) })
+			v.spawn(func() { want[name](mine) })
 		}
 	}
 }

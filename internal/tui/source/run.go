@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,6 +108,7 @@ func (s *Source) change(change func(m *model), tell bool) {
 
 // signal is run by the timer.
 func (s *Source) signal() {
+	defer s.caught()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.give()
@@ -210,6 +212,7 @@ const (
 
 // Run watches until ctx ends, whatever happens to the agents. It returns nil.
 func (s *Source) Run(ctx context.Context) error {
+	defer s.caught()
 	defer s.timer.Stop()
 	pauses := backoff.New(firstRetry, lastRetry)
 	var steady time.Duration // the pause without chance: at least half of it is waited
@@ -272,6 +275,16 @@ func (s *Source) lost(problem *Problem, retry time.Time) {
 
 // hello bounds how long an agent may take to say who it is.
 const hello = 5 * time.Second
+
+// caught hands over a panic of the goroutine that defers it.
+func (s *Source) caught() {
+	if s.cfg.Fault == nil {
+		return
+	}
+	if r := recover(); r != nil {
+		s.cfg.Fault(r, debug.Stack())
+	}
+}
 
 // visit connects to an agent and stays until it is lost. It returns why.
 //

@@ -37,7 +37,7 @@ func (v *visit) catalog(ctx context.Context, sections Section) {
 		view.publish(m)
 	}
 	states := func(i int, state string, least time.Duration, into *[]*jsonCheck) {
-		v.wg.Go(func() {
+		v.spawn(func() {
 			block(ctx, v, "/v1/health/state/"+state, nil, least, fail, func(m *model, all []*jsonCheck, stale bool) {
 				*into = all
 				note(i, m, stale)
@@ -50,13 +50,13 @@ func (v *visit) catalog(ctx context.Context, sections Section) {
 		return
 	}
 	states(2, "any", countPause, &view.all)
-	v.wg.Go(func() {
+	v.spawn(func() {
 		block(ctx, v, "/v1/catalog/services", nil, blockPause, fail, func(m *model, names map[string][]string, stale bool) {
 			view.names = names
 			note(0, m, stale)
 		})
 	})
-	v.wg.Go(func() {
+	v.spawn(func() {
 		block(ctx, v, "/v1/catalog/nodes", nil, blockPause, fail, func(m *model, nodes []*jsonNode, stale bool) {
 			view.nodes = nodes
 			note(1, m, stale)
@@ -263,7 +263,7 @@ func (v *visit) node(ctx context.Context, name string) {
 			m.setNode(name, on.Node, on.Services, checks, stale)
 		}
 	}
-	v.wg.Go(func() {
+	v.spawn(func() {
 		block(ctx, v, "/v1/health/node/"+url.PathEscape(name), nil, blockPause, notes(inNode), func(m *model, all []*jsonCheck, stale bool) {
 			checks, have[1] = all, true
 			publish(m, stale)

@@ -74,6 +74,9 @@ type Config struct {
 	NoStream bool
 	// ReadOnly refuses every action, with this reason; "" does not.
 	ReadOnly string
+	// Fault takes a panic of the source, which ends the part of it that had
+	// it: what was recovered and the stack then. Nil lets the process crash.
+	Fault func(value any, stack []byte)
 	// Pause is the least time between two signals of Changed; zero is 16 ms.
 	Pause time.Duration
 	// Now is the clock; nil is time.Now.

@@ -32,7 +32,7 @@ func (v *visit) knock(ctx context.Context) <-chan *opened {
 		out <- nil
 		return out
 	}
-	v.wg.Go(func() {
+	v.spawn(func() {
 		topics := topicsOf(v.s.wish())
 		open, cut := context.WithCancel(ctx)
 		late := time.AfterFunc(hello, cut)
@@ -149,7 +149,10 @@ func (v *visit) follow(ctx context.Context, first *opened, topics <-chan []strin
 		given := first
 		first = nil
 		ended := make(chan error, 1)
-		v.wg.Go(func() { ended <- f.read(open, want, given) })
+		v.spawn(func() {
+			defer close(ended)
+			ended <- f.read(open, want, given)
+		})
 		var err error
 		over := false
 		select {
