@@ -12,8 +12,8 @@ import (
 	"github.com/ctl-sh/ctl/internal/tui/tuitest"
 )
 
-// driver drives a model as the loop would, without a terminal and at once:
-// commands that would wait are left out.
+// driver drives a model as the loop would, without a terminal: a command has ended
+// before the next key is pressed.
 type driver struct {
 	*Model
 	t    *testing.T
@@ -53,8 +53,8 @@ func (d *driver) do(cmd tea.Cmd) {
 	select {
 	case msg := <-done:
 		d.take(msg)
-	case <-time.After(50 * time.Millisecond):
-		// A tick, or the wait for a change: the driver does these itself.
+	case <-time.After(30 * time.Second):
+		d.t.Error("a command does not end")
 	}
 }
 
@@ -72,6 +72,8 @@ func (d *driver) take(msg tea.Msg) {
 		d.edits = msg.edit
 	case tea.QuitMsg:
 		d.quit = true
+	case changedMsg:
+		d.Update(msg) // and no wait for the next change: the driver makes it
 	default:
 		if text, ok := msg.(copyMsg); ok {
 			d.copy = string(text)
