@@ -9,11 +9,26 @@ import (
 
 // list is what pages have in common that show one table of T.
 type list[T any] struct {
-	table    *ui.Table[T]
+	around
+	table *ui.Table[T]
+	bad   func(*T) bool // what "problems only" leaves
+}
+
+// around is what a list has around its table: the same for rows of every type,
+// so that the program has it once.
+type around struct {
 	about    content
-	bad      func(*T) bool // what "problems only" leaves
 	problems bool
 	y        int // where the table was drawn
+}
+
+// table is what it needs of a ui.Table.
+type table interface {
+	ui.Grid
+	SelectedID() string
+	View(th *ui.Theme, width, height int) []string
+	Export() (titles []string, rows [][]string)
+	Pick(i int)
 }
 
 // Grid implements Page.
@@ -64,8 +79,12 @@ func asJSON(v any) string {
 
 // view draws the lines above the table, then the table or why it is empty.
 func (l *list[T]) view(env *Env, st source.Status, above []string, width, height int) []string {
+	return l.draw(l.table, env, st, above, width, height)
+}
+
+func (l *around) draw(t table, env *Env, st source.Status, above []string, width, height int) []string {
 	lines := trim(above, max(0, height-3))
-	if h := hole(env, st, l.about, l.table, l.problems); h != nil {
+	if h := hole(env, st, l.about, t, l.problems); h != nil {
 		l.y = len(lines)
 		if len(lines) > 0 {
 			lines = append(lines, "")
@@ -74,17 +93,21 @@ func (l *list[T]) view(env *Env, st source.Status, above []string, width, height
 	}
 	lines = append(lines, draw(env.Theme, old(env, st), width)...)
 	l.y = len(lines)
-	return append(lines, l.table.View(env.Theme, width, max(0, height-len(lines)))...)
+	return append(lines, t.View(env.Theme, width, max(0, height-len(lines)))...)
 }
 
 // sheet is the list as plain text.
 func (l *list[T]) sheet(env *Env, st source.Status, facts []string) Sheet {
-	titles, rows := l.table.Export()
+	return l.plain(l.table, env, st, facts)
+}
+
+func (l *around) plain(t table, env *Env, st source.Status, facts []string) Sheet {
+	titles, rows := t.Export()
 	if n := old(env, st); n != nil {
 		facts = append(facts, words(n))
 	}
-	return Sheet{Facts: facts, Titles: titles, Rows: rows, Note: words(hole(env, st, l.about, l.table, l.problems)),
-		Select: func(i int) { l.table.Pick(i) }}
+	return Sheet{Facts: facts, Titles: titles, Rows: rows, Note: words(hole(env, st, l.about, t, l.problems)),
+		Select: func(i int) { t.Pick(i) }}
 }
 
 // shown returns the rows as the table shows them.

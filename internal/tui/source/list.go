@@ -11,39 +11,43 @@ import (
 // Putting a row in place of one of the same key costs a binary search and, once
 // after each view, a copy of the slice of pointers: what 5,000 rows need sixty
 // times a second is below a thousandth of a core.
-type list[R any] struct {
-	key    func(*R) string
-	rows   []*R
+type list[R any] struct{ ordered[*R] }
+
+// ordered is a list by the pointers to its rows. Code is compiled once for all
+// types that are pointers, but anew for each other type.
+type ordered[P any] struct {
+	key    func(P) string
+	rows   []P
 	shared bool // rows was handed out and must not be written to
 }
 
 // view returns the rows in order. The caller must not change the slice.
-func (l *list[R]) view() []*R {
+func (l *ordered[P]) view() []P {
 	l.shared = true
 	return l.rows
 }
 
-func (l *list[R]) find(key string) (int, bool) {
-	return slices.BinarySearchFunc(l.rows, key, func(r *R, k string) int { return strings.Compare(l.key(r), k) })
+func (l *ordered[P]) find(key string) (int, bool) {
+	return slices.BinarySearchFunc(l.rows, key, func(r P, k string) int { return strings.Compare(l.key(r), k) })
 }
 
 // get returns the row of key, or nil.
-func (l *list[R]) get(key string) *R {
+func (l *ordered[P]) get(key string) (row P) {
 	if i, ok := l.find(key); ok {
 		return l.rows[i]
 	}
-	return nil
+	return row
 }
 
 // own makes rows writable.
-func (l *list[R]) own() {
+func (l *ordered[P]) own() {
 	if l.shared {
 		l.rows, l.shared = slices.Clone(l.rows), false
 	}
 }
 
 // put sets the row of its key and returns the one that stood there, or nil.
-func (l *list[R]) put(r *R) (old *R) {
+func (l *ordered[P]) put(r P) (old P) {
 	l.own()
 	i, ok := l.find(l.key(r))
 	if ok {
@@ -51,14 +55,14 @@ func (l *list[R]) put(r *R) (old *R) {
 		return old
 	}
 	l.rows = slices.Insert(l.rows, i, r)
-	return nil
+	return old
 }
 
 // remove takes the row of key out and returns it, or nil.
-func (l *list[R]) remove(key string) (old *R) {
+func (l *ordered[P]) remove(key string) (old P) {
 	i, ok := l.find(key)
 	if !ok {
-		return nil
+		return old
 	}
 	l.own()
 	old = l.rows[i]
@@ -69,8 +73,8 @@ func (l *list[R]) remove(key string) (old *R) {
 // replace makes rows, which it takes, all there is. Of rows with equal keys the
 // last stands. It calls diff, where there is one, with every row that came
 // (no old), went (no new) or was there before.
-func (l *list[R]) replace(rows []*R, diff func(old, now *R)) {
-	slices.SortStableFunc(rows, func(a, b *R) int { return strings.Compare(l.key(a), l.key(b)) })
+func (l *ordered[P]) replace(rows []P, diff func(old, now P)) {
+	slices.SortStableFunc(rows, func(a, b P) int { return strings.Compare(l.key(a), l.key(b)) })
 	out := rows[:0]
 	for i, r := range rows {
 		if i+1 < len(rows) && l.key(rows[i+1]) == l.key(r) {
@@ -84,14 +88,15 @@ func (l *list[R]) replace(rows []*R, diff func(old, now *R)) {
 	if diff == nil {
 		return
 	}
+	var none P
 	i, j := 0, 0
 	for i < len(before) || j < len(out) {
 		switch {
 		case j == len(out) || i < len(before) && l.key(before[i]) < l.key(out[j]):
-			diff(before[i], nil)
+			diff(before[i], none)
 			i++
 		case i == len(before) || l.key(out[j]) < l.key(before[i]):
-			diff(nil, out[j])
+			diff(none, out[j])
 			j++
 		default:
 			diff(before[i], out[j])

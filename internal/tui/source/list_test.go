@@ -19,7 +19,7 @@ type item struct {
 func TestListsAgainstAMap(t *testing.T) {
 	for seed := range uint64(50) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		l := list[item]{key: func(i *item) string { return i.name }}
+		l := list[item]{ordered[*item]{key: func(i *item) string { return i.name }}}
 		r := ranking[item]{order: func(a, b *item) int {
 			return cmp.Or(cmp.Compare(b.value, a.value), cmp.Compare(a.name, b.name))
 		}}

@@ -39,18 +39,22 @@ type Column[T any] struct {
 // Rows are given as a slice that the table keeps and never changes. The
 // selection, the marks, the order and the filter are the table's; see cursor for
 // what happens to the selection when the data change.
-type Table[T any] struct {
-	columns []Column[T]
-	id      func(*T) string
-	rows    []*T
+type Table[T any] struct{ table[*T] }
+
+// table is a Table by the pointers to its rows. Code is compiled once for all
+// types that are pointers, but anew for each other type.
+type table[P any] struct {
+	columns []column[P]
+	id      func(P) string
+	rows    []P
 	order   []int32 // what is shown, as indexes of rows
 	natural bool    // order is that of rows, nothing left out
 
 	cur     cursor
 	marks   map[string]bool
 	filter  Filter
-	keep    func(*T) bool // problems only, or whatever a page hides
-	sortBy  int           // column, -1 for the order of the data
+	keep    func(P) bool // problems only, or whatever a page hides
+	sortBy  int          // column, -1 for the order of the data
 	reverse bool
 	follow  bool // the last row is selected whenever rows come
 	wide    bool
@@ -59,18 +63,32 @@ type Table[T any] struct {
 	places  []place // columns as last drawn, for the mouse
 }
 
+// column is a Column.
+type column[P any] struct {
+	Title         string
+	Cell          func(P) Cell
+	Compare       func(a, b P) int
+	Max           int
+	Right         bool
+	Wide, Elastic bool
+	Drop          int
+}
+
 type place struct{ col, x, w int }
 
 // NewTable returns an empty table with columns. id names an object; it must be
 // unique among the rows and must not change.
 func NewTable[T any](id func(*T) string, columns ...Column[T]) *Table[T] {
-	return &Table[T]{columns: columns, id: id, marks: map[string]bool{}, sortBy: -1, natural: true,
-		widths: make([]int, len(columns))}
+	t := &Table[T]{table[*T]{id: id, marks: map[string]bool{}, sortBy: -1, natural: true, widths: make([]int, len(columns))}}
+	for _, c := range columns {
+		t.columns = append(t.columns, column[*T](c))
+	}
+	return t
 }
 
 // Set gives the table new rows, in their natural order. The selection stays
 // with its object; Gone tells whether that is no more.
-func (t *Table[T]) Set(rows []*T) {
+func (t *table[P]) Set(rows []P) {
 	t.rows = rows
 	t.arrange()
 	if t.follow {
@@ -80,7 +98,7 @@ func (t *Table[T]) Set(rows []*T) {
 
 // SetFollow says whether the last row is selected whenever rows come, as in a
 // log. Moving away from it ends that.
-func (t *Table[T]) SetFollow(on bool) {
+func (t *table[P]) SetFollow(on bool) {
 	t.follow = on
 	if on {
 		t.cur.choose(t.Len()-1, t.Len(), t.idAt)
@@ -88,10 +106,10 @@ func (t *Table[T]) SetFollow(on bool) {
 }
 
 // Following reports whether SetFollow is on.
-func (t *Table[T]) Following() bool { return t.follow }
+func (t *table[P]) Following() bool { return t.follow }
 
 // arrange decides anew which rows are shown, in which order.
-func (t *Table[T]) arrange() {
+func (t *table[P]) arrange() {
 	t.natural = t.filter.Empty() && t.keep == nil && t.sortBy < 0 && !t.reverse
 	t.order = t.order[:0]
 	if !t.natural {
@@ -99,14 +117,14 @@ func (t *Table[T]) arrange() {
 		t.sort()
 	}
 	t.cur.settle(t.Len(), t.idAt, func(id string) bool {
-		return slices.ContainsFunc(t.rows, func(r *T) bool { return t.id(r) == id })
+		return slices.ContainsFunc(t.rows, func(r P) bool { return t.id(r) == id })
 	})
 	if len(t.marks) > 0 {
 		t.dropMarks()
 	}
 }
 
-func (t *Table[T]) selectRows() {
+func (t *table[P]) selectRows() {
 	title := func(i int) string { return t.columns[i].Title }
 	for i, r := range t.rows {
 		if t.keep != nil && !t.keep(r) {
@@ -119,7 +137,7 @@ func (t *Table[T]) selectRows() {
 	}
 }
 
-func (t *Table[T]) sort() {
+func (t *table[P]) sort() {
 	if t.sortBy < 0 {
 		if t.reverse {
 			slices.Reverse(t.order)
@@ -129,7 +147,7 @@ func (t *Table[T]) sort() {
 	compare := t.columns[t.sortBy].Compare
 	if compare == nil {
 		cell := t.columns[t.sortBy].Cell
-		compare = func(a, b *T) int { return cmp.Compare(cell(a).Text, cell(b).Text) }
+		compare = func(a, b P) int { return cmp.Compare(cell(a).Text, cell(b).Text) }
 	}
 	slices.SortFunc(t.order, func(a, b int32) int {
 		x, y := t.rows[a], t.rows[b]
@@ -144,7 +162,7 @@ func (t *Table[T]) sort() {
 }
 
 // dropMarks forgets marks of objects that are gone.
-func (t *Table[T]) dropMarks() {
+func (t *table[P]) dropMarks() {
 	there := make(map[string]bool, len(t.marks))
 	for _, r := range t.rows {
 		if id := t.id(r); t.marks[id] {
@@ -154,17 +172,17 @@ func (t *Table[T]) dropMarks() {
 	t.marks = there
 }
 
-func (t *Table[T]) at(i int) *T {
+func (t *table[P]) at(i int) P {
 	if t.natural {
 		return t.rows[i]
 	}
 	return t.rows[t.order[i]]
 }
 
-func (t *Table[T]) idAt(i int) string { return t.id(t.at(i)) }
+func (t *table[P]) idAt(i int) string { return t.id(t.at(i)) }
 
 // Len returns how many rows are shown, Total how many there are.
-func (t *Table[T]) Len() int {
+func (t *table[P]) Len() int {
 	if t.natural {
 		return len(t.rows)
 	}
@@ -172,24 +190,24 @@ func (t *Table[T]) Len() int {
 }
 
 // Total returns how many rows there are, shown or not.
-func (t *Table[T]) Total() int { return len(t.rows) }
+func (t *table[P]) Total() int { return len(t.rows) }
 
 // Selected returns the selected row. There is none while the table is empty,
 // while the object is hidden and after it went.
-func (t *Table[T]) Selected() (row *T, ok bool) {
+func (t *table[P]) Selected() (row P, ok bool) {
 	if !t.cur.shown || t.Len() == 0 {
-		return nil, false
+		return row, false
 	}
 	return t.at(t.cur.at), true
 }
 
 // SelectedID returns the id the selection is bound to, also while the object is
 // hidden or gone; empty for none.
-func (t *Table[T]) SelectedID() string { return t.cur.id }
+func (t *table[P]) SelectedID() string { return t.cur.id }
 
 // Gone returns the id of the object that was selected and is no more; empty if
 // there is no such.
-func (t *Table[T]) Gone() string {
+func (t *table[P]) Gone() string {
 	if t.cur.gone {
 		return t.cur.id
 	}
@@ -197,46 +215,46 @@ func (t *Table[T]) Gone() string {
 }
 
 // Select binds the selection to an object, which need not be there yet.
-func (t *Table[T]) Select(id string) {
+func (t *table[P]) Select(id string) {
 	t.cur.id, t.cur.moved, t.cur.gone, t.cur.shown = id, true, false, false
 	t.cur.settle(t.Len(), t.idAt, func(string) bool { return true })
 }
 
 // First selects the first row if nothing is selected that can be seen.
-func (t *Table[T]) First() {
+func (t *table[P]) First() {
 	if !t.cur.shown {
 		t.cur.choose(0, t.Len(), t.idAt)
 	}
 }
 
 // SetFilter shows only rows that pass.
-func (t *Table[T]) SetFilter(text string) {
+func (t *table[P]) SetFilter(text string) {
 	t.filter = ParseFilter(text)
 	t.arrange()
 }
 
 // Filter returns the text of the filter.
-func (t *Table[T]) Filter() string { return t.filter.String() }
+func (t *table[P]) Filter() string { return t.filter.String() }
 
 // Keep shows only rows for which keep is true, besides the filter; nil shows
 // all.
-func (t *Table[T]) Keep(keep func(*T) bool) {
+func (t *table[P]) Keep(keep func(P) bool) {
 	t.keep = keep
 	t.arrange()
 }
 
 // SortBy orders by the column with that title, or as the data come for one that
 // is not there.
-func (t *Table[T]) SortBy(title string, reverse bool) {
-	t.sortBy = slices.IndexFunc(t.columns, func(c Column[T]) bool { return strings.EqualFold(c.Title, title) })
+func (t *table[P]) SortBy(title string, reverse bool) {
+	t.sortBy = slices.IndexFunc(t.columns, func(c column[P]) bool { return strings.EqualFold(c.Title, title) })
 	t.reverse = reverse
 	t.arrange()
 }
 
 // Marked returns the marked objects' rows in the order shown; of hidden ones,
 // none.
-func (t *Table[T]) Marked() []*T {
-	var out []*T
+func (t *table[P]) Marked() []P {
+	var out []P
 	for i := range t.Len() {
 		if r := t.at(i); t.marks[t.id(r)] {
 			out = append(out, r)
@@ -246,10 +264,10 @@ func (t *Table[T]) Marked() []*T {
 }
 
 // Unmark takes all marks away.
-func (t *Table[T]) Unmark() { t.marks = map[string]bool{} }
+func (t *table[P]) Unmark() { t.marks = map[string]bool{} }
 
 // Do does what an action means to a table and reports whether it was one.
-func (t *Table[T]) Do(a Action) bool {
+func (t *table[P]) Do(a Action) bool {
 	if t.cur.command(a, t.Len(), t.idAt) {
 		t.follow = t.follow && (a == Down || a == PageDown || a == End)
 		return true
@@ -289,7 +307,7 @@ func (t *Table[T]) Do(a Action) bool {
 }
 
 // Scroll moves the window by d rows, as a wheel does.
-func (t *Table[T]) Scroll(d int) {
+func (t *table[P]) Scroll(d int) {
 	t.follow = t.follow && d > 0
 	t.cur.scroll(d, t.Len(), t.idAt)
 }
@@ -297,7 +315,7 @@ func (t *Table[T]) Scroll(d int) {
 // Click is a click at column x of line y of what View returned. On a header it
 // sorts, again on the same one it turns the order round; on a row it selects and
 // reports true if the row was selected before.
-func (t *Table[T]) Click(x, y int) (again bool) {
+func (t *table[P]) Click(x, y int) (again bool) {
 	if y == 0 {
 		for _, p := range t.places {
 			if x >= p.x && x < p.x+p.w {
@@ -323,7 +341,7 @@ func (t *Table[T]) Click(x, y int) (again bool) {
 
 // Position returns where the selection stands: the number of the
 // selected row from one, zero for none.
-func (t *Table[T]) Position() int {
+func (t *table[P]) Position() int {
 	if !t.cur.shown {
 		return 0
 	}
@@ -332,7 +350,7 @@ func (t *Table[T]) Position() int {
 
 // View draws the header and as many rows as fit into height lines of width
 // cells.
-func (t *Table[T]) View(th *Theme, width, height int) []string {
+func (t *table[P]) View(th *Theme, width, height int) []string {
 	rows := max(0, height-1)
 	if t.cur.size != rows {
 		t.cur.size = rows
@@ -356,7 +374,7 @@ func (t *Table[T]) View(th *Theme, width, height int) []string {
 // measure returns the cells of the rows from first to last and widens the
 // columns to what they need. Columns do not shrink again, so that the table
 // does not dance while it is scrolled.
-func (t *Table[T]) measure(first, last int) []Cell {
+func (t *table[P]) measure(first, last int) []Cell {
 	n := len(t.columns)
 	cells := make([]Cell, max(0, last-first)*n)
 	for c := range t.columns {
@@ -382,7 +400,7 @@ func (t *Table[T]) measure(first, last int) []Cell {
 	return cells
 }
 
-func (t *Table[T]) max(c int) int {
+func (t *table[P]) max(c int) int {
 	if m := t.columns[c].Max; m > 0 {
 		return m
 	}
@@ -398,7 +416,7 @@ const (
 )
 
 // layout decides which columns are drawn where, and how wide.
-func (t *Table[T]) layout(width int) {
+func (t *table[P]) layout(width int) {
 	t.places = t.places[:0]
 	total := gutter
 	for c := range t.columns {
@@ -454,7 +472,7 @@ func (t *Table[T]) layout(width int) {
 	t.places = slices.DeleteFunc(t.places, func(p place) bool { return p.w <= 0 })
 }
 
-func (t *Table[T]) header(b *strings.Builder, th *Theme, width int) {
+func (t *table[P]) header(b *strings.Builder, th *Theme, width int) {
 	var line strings.Builder
 	line.WriteString(Blank(min(gutter, width)))
 	for i, p := range t.places {
@@ -476,7 +494,7 @@ func (t *Table[T]) header(b *strings.Builder, th *Theme, width int) {
 
 // line draws row i. Every piece is styled for itself: a reset inside would end
 // the style of the whole line.
-func (t *Table[T]) line(b *strings.Builder, th *Theme, i int, cells []Cell, width int) {
+func (t *table[P]) line(b *strings.Builder, th *Theme, i int, cells []Cell, width int) {
 	base := th.Text
 	lead := "  "
 	marked := t.marks[t.idAt(i)]
@@ -512,7 +530,7 @@ func (t *Table[T]) line(b *strings.Builder, th *Theme, i int, cells []Cell, widt
 
 // Export returns the titles of all columns and the shown rows' cells, in the
 // order shown.
-func (t *Table[T]) Export() (titles []string, rows [][]string) {
+func (t *table[P]) Export() (titles []string, rows [][]string) {
 	for _, c := range t.columns {
 		titles = append(titles, c.Title)
 	}
@@ -527,8 +545,8 @@ func (t *Table[T]) Export() (titles []string, rows [][]string) {
 }
 
 // Rows returns the shown rows in the order shown. The slice is the caller's.
-func (t *Table[T]) Rows() []*T {
-	out := make([]*T, t.Len())
+func (t *table[P]) Rows() []P {
+	out := make([]P, t.Len())
 	for i := range out {
 		out[i] = t.at(i)
 	}
@@ -536,4 +554,4 @@ func (t *Table[T]) Rows() []*T {
 }
 
 // Pick selects the i-th of the shown rows, from zero.
-func (t *Table[T]) Pick(i int) { t.cur.choose(i, t.Len(), t.idAt) }
+func (t *table[P]) Pick(i int) { t.cur.choose(i, t.Len(), t.idAt) }
