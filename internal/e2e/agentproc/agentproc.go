@@ -29,6 +29,16 @@ import (
 // into dir and returns the binary's path. tags are build tags, separated by
 // commas, beside those of the released program; empty is that program.
 func Build(ctx context.Context, dir, tags string) (string, error) {
+	return buildInto(ctx, dir, tags, "-s -w")
+}
+
+// BuildVersion is Build of the released program with a version stamped on it, as
+// a release has.
+func BuildVersion(ctx context.Context, dir, version string) (string, error) {
+	return buildInto(ctx, dir, "", "-s -w -X github.com/ctl-sh/ctl/internal/buildinfo.Version="+version)
+}
+
+func buildInto(ctx context.Context, dir, tags, ldflags string) (string, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return "", err
@@ -37,7 +47,7 @@ func Build(ctx context.Context, dir, tags string) (string, error) {
 	if os.PathSeparator == '\\' {
 		bin += ".exe"
 	}
-	if out, err := build(ctx, root, bin, tags, "-s -w"); err != nil {
+	if out, err := build(ctx, root, bin, tags, ldflags); err != nil {
 		return "", fmt.Errorf("build ctl: %w\n%s", err, out)
 	}
 	return bin, nil
@@ -257,6 +267,9 @@ func (p *Process) LogTail(n int64) string {
 	}
 	return string(text)
 }
+
+// errNoClock is why StartWithClock does not work on other machines.
+var errNoClock = errors.New("a program's clock can be shifted only on Linux on amd64")
 
 // ErrEnded is in the chain of AwaitHTTP's error when the agent ended instead of
 // serving.
