@@ -4,7 +4,7 @@
 # MariaDB, HAProxy and dnsmasq for the tests with programs that others wrote; their services are not started.
 set -euo pipefail
 [ "$(uname -s)" = Linux ] || exit 0
-declare -A package=([dig]=dnsutils [ip]=iproute2 [bridge]=iproute2 [git]=git [openssl]=openssl [strace]=strace [tmux]=tmux
+declare -A package=([dig]=dnsutils [ip]=iproute2 [bridge]=iproute2 [tc]=iproute2 [git]=git [openssl]=openssl [strace]=strace [tmux]=tmux
   [mariadbd]=mariadb-server [mariadb]=mariadb-client [haproxy]=haproxy [dnsmasq]=dnsmasq-base)
 missing=()
 for tool in "${!package[@]}"; do

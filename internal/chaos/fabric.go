@@ -25,6 +25,10 @@ type Fabric interface {
 	// and they to it, until Heal.
 	Isolate(i int) error
 	Heal(i int) error
+	// Cut drops, silently, what one server sends to another from or to a
+	// port, and nothing of the other direction, until Mend(from).
+	Cut(from, to, port int) error
+	Mend(from int) error
 	// Close takes the network down. The programs must have ended.
 	Close() error
 }
@@ -49,6 +53,8 @@ func (f loopback) Spawn(_ int, cmd *exec.Cmd) error { return cmd.Start() }
 func (f loopback) CanIsolate() bool                 { return false }
 func (f loopback) Isolate(int) error                { return ErrNoIsolation }
 func (f loopback) Heal(int) error                   { return ErrNoIsolation }
+func (f loopback) Cut(int, int, int) error          { return ErrNoIsolation }
+func (f loopback) Mend(int) error                   { return ErrNoIsolation }
 func (f loopback) Close() error                     { return nil }
 
 func (f loopback) Dial(int) func(context.Context, string, string) (net.Conn, error) {

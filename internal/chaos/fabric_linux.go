@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -41,7 +42,8 @@ func NewFabric(n int) (Fabric, error) {
 		return NewLoopback(n)
 	}
 	removeStale()
-	f := &namespaces{prefix: fmt.Sprintf("ctlchaos%d-", os.Getpid()), n: n}
+	// One process may have several fabrics.
+	f := &namespaces{prefix: fmt.Sprintf("ctlchaos%d-%08x-", os.Getpid(), rand.Uint32()), n: n}
 	if err := f.create(); err != nil {
 		_ = f.Close() // the error that matters is the first
 		return nil, err
@@ -55,6 +57,7 @@ func (f *namespaces) create() error {
 		{"netns", "add", hub},
 		{"-n", hub, "link", "add", "br0", "type", "bridge"},
 		{"-n", hub, "link", "set", "br0", "up"},
+		{"-n", hub, "link", "set", sink, "up"},
 	}
 	for i := range f.n {
 		ns, port := f.name(i), f.port(i)
@@ -96,6 +99,31 @@ func (f *namespaces) Heal(i int) error    { return f.portState(i, "forwarding") 
 func (f *namespaces) portState(i int, state string) error {
 	number := map[string]string{"disabled": "0", "forwarding": "3"}[state] // Source: bridge(8)
 	return command("bridge", "-n", f.hub(), "link", "set", "dev", f.port(i), "state", number)
+}
+
+// sink is where packets go that Cut drops: the hub's own loopback, which has no
+// such address and passes nothing on. Not every kernel has an action that drops.
+const sink = "lo"
+
+// Cut puts filters where the packets of a server come into the bridge.
+func (f *namespaces) Cut(from, to, port int) error {
+	if err := command("tc", "-n", f.hub(), "qdisc", "replace", "dev", f.port(from), "clsact"); err != nil {
+		return err
+	}
+	for _, end := range []string{"sport", "dport"} {
+		err := command("tc", "-n", f.hub(), "filter", "add", "dev", f.port(from), "ingress", "protocol", "ip", "u32",
+			"match", "ip", "dst", f.Bind(to)+"/32", "match", "ip", end, strconv.Itoa(port), "0xffff",
+			"action", "mirred", "egress", "redirect", "dev", sink)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Mend takes all filters of a server away.
+func (f *namespaces) Mend(from int) error {
+	return command("tc", "-n", f.hub(), "qdisc", "del", "dev", f.port(from), "clsact")
 }
 
 func (f *namespaces) Spawn(i int, cmd *exec.Cmd) error {
