@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -30,6 +31,9 @@ type cluster struct {
 	autopilot *api.AutopilotState
 	roots     *api.CARootList
 
+	keys  []*keyTrouble
+	since time.Time // when probing once more began
+
 	unchecked []string
 }
 
@@ -52,6 +56,11 @@ type view struct {
 	// diagnosis is nil where the agent cannot give one, and diagnosisErr why.
 	diagnosis    *diagnosis
 	diagnosisErr error
+	// again are the members that this agent did not reach, or that did not
+	// reach it, probed once more.
+	again map[string]probe
+	// cutOff says that it joins nobody because of its gossip key.
+	cutOff bool
 }
 
 // self is what is needed of /v1/agent/self.
@@ -90,6 +99,8 @@ type diagnosis struct {
 		FsyncSeconds          *float64
 		Error                 string
 	}
+	// Gossip is nil where the agent cannot tell.
+	Gossip *gossip
 }
 
 func (v *view) node() string { return v.self.Config.NodeName }
@@ -129,6 +140,8 @@ func (o *options) ask(ctx context.Context) (*cluster, error) {
 		o.fill(ctx, c.views[before:])
 		c.dropDoubles()
 	}
+	c.readKeys()
+	o.confirm(ctx, c)
 	o.readServers(ctx, c)
 	return c, ctx.Err()
 }
@@ -239,10 +252,11 @@ func (o *options) readExpiry(ctx context.Context, v *view) {
 	}
 }
 
-// readServers reads what the servers say together, from the first agent that
-// can tell; servers are asked first, because they know without a leader.
+// readServers reads what the servers say together, from the first agent of the
+// cluster that can tell; servers are asked first, because they know without a
+// leader.
 func (o *options) readServers(ctx context.Context, c *cluster) {
-	views := c.ok()
+	views := c.home()
 	slices.SortStableFunc(views, func(a, b *view) int {
 		rank := func(v *view) int {
 			if v.self.Config.Server {
@@ -282,14 +296,18 @@ func (o *options) readServers(ctx context.Context, c *cluster) {
 		}
 	}
 	if c.raft == nil {
-		c.skip("raft peers", reasons["raft peers"])
+		c.skip("raft peers", cmp.Or(reasons["raft peers"], errOutside))
 	}
 	if c.autopilot == nil {
-		c.skip("health of servers", cmp.Or(reasons["health of servers"], errNoLeader))
+		why := errNoLeader
+		if len(views) == 0 {
+			why = errOutside
+		}
+		c.skip("health of servers", cmp.Or(reasons["health of servers"], why))
 	}
-	for _, v := range views {
+	for _, v := range c.ok() {
 		if v.diagnosis == nil {
-			c.skip("disk of "+v.where(), v.diagnosisErr)
+			c.skip("disk and gossip probes of "+v.where(), v.diagnosisErr)
 		}
 	}
 	for _, v := range c.views {
@@ -299,7 +317,10 @@ func (o *options) readServers(ctx context.Context, c *cluster) {
 	}
 }
 
-var errNoLeader = fmt.Errorf("there is no leader")
+var (
+	errNoLeader = errors.New("there is no leader")
+	errOutside  = errors.New("no agent that is in the cluster was asked")
+)
 
 func (c *cluster) skip(what string, why error) {
 	c.unchecked = append(c.unchecked, fmt.Sprintf("%s: %v", what, why))

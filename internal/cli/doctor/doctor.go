@@ -3,8 +3,9 @@
 //
 // It reads only. What it says is proven by what agents answer over HTTP: each
 // finding names who said what. What the answers do not prove is listed as not
-// checked, never as healthy. Consul has no such command, so exit codes are
-// detailed.
+// checked, never as healthy. One sickness is one finding where that can be told:
+// what follows from it is its evidence. Consul has no such command, so exit codes
+// are detailed. Package e2e/clinic has clusters that are really sick.
 package doctor
 
 import (
@@ -42,12 +43,13 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 what to do. Asked are the agent the settings name, or all addresses of the
 context; those of -addr; and with -all every member, at its address and the HTTP
 port of the first agent. One agent shows most; disks, clocks and doors are
-checked on those asked, and one-way gossip needs several. Nothing is changed; on
-each agent, one small file is written and removed to measure its disk.
+checked on those asked, and which way gossip is shut takes both ends. Nothing is
+changed; each agent asked pings members, and writes and removes one small file to
+measure its disk.
 
 Checks: leader, quorum, stale raft peers, health of servers, failed members,
-gossip as agents see each other, retry_join, versions, clocks, gossip encryption,
-script checks and HTTP open to the network, TLS, certificates, disk.
+gossip both ways between agents, gossip keys, retry_join, versions, clocks, gossip
+encryption, script checks and HTTP open to the network, TLS, certificates, disk.
 
 Exit codes: 0 nothing critical and no warning was found, 16 something was, 10 no
 agent can be reached, 12 the token lacks the right to ask. Notes exit 0.`,

@@ -243,15 +243,19 @@ func TestEveryFinding(t *testing.T) {
 		},
 		{
 			"a disk nearly full", answers{diagnoseURL: diagnosisOf("4000000000", "100000000000", "0.002", "")},
-			"critical disk/s1", "3.7 of 93.1 GiB free at /data", "Make room",
+			"critical disk/s1", "3.7 GiB of 93.1 GiB free at /data", "Make room",
 		},
 		{
 			"less than 1 GiB", answers{diagnoseURL: diagnosisOf("1000000000", "2000000000", "0.002", "")},
-			"critical disk/s1", "0.9 of 1.9 GiB free", "Make room",
+			"critical disk/s1", "0.9 GiB of 1.9 GiB free", "Make room",
 		},
 		{
 			"a full disk", answers{diagnoseURL: diagnosisOf("0", "100000000000", "null", "no space left on device")},
-			"critical disk/s1, critical disk/s1", "0.0 of 93.1 GiB free", "Make room",
+			"critical disk/s1", "no space left on device", "Make room",
+		},
+		{
+			"a disk that is not writable", answers{diagnoseURL: diagnosisOf("50000000000", "100000000000", "null", "read-only file system")},
+			"critical disk/s1", "read-only file system", "mounted read-only",
 		},
 		{
 			"a slow disk", answers{diagnoseURL: diagnosisOf("50000000000", "100000000000", "0.25", "")},
@@ -415,7 +419,7 @@ func TestForms(t *testing.T) {
 		if got.Code != 16 || got.Err != "" || !strings.HasPrefix(got.Out, want) || (args != "" && got.Out != want) {
 			t.Errorf("%s: exit code %d, output\n%s%s\nwant\n%s", args, got.Code, got.Out, got.Err, want)
 		}
-		if tail := "\n\nNot checked\n  disk of s1 (" + agent.URL + "): Unexpected response code: 404 (Invalid URL path)\n"; args == "" && !strings.HasSuffix(got.Out, tail) {
+		if tail := "\n\nNot checked\n  disk and gossip probes of s1 (" + agent.URL + "): Unexpected response code: 404 (Invalid URL path)\n"; args == "" && !strings.HasSuffix(got.Out, tail) {
 			t.Errorf("output\n%s\nwant it to end with\n%s", got.Out, tail)
 		}
 	}
