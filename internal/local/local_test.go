@@ -319,3 +319,19 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkParseService(b *testing.B) {
+	for _, text := range []string{
+		`{"Name":"web","Port":8080,"Tags":["bench"],"Check":{"TTL":"1h","Status":"passing"}}`,
+		`{"name":"web","port":8080,"tags":["bench"],"enable_tag_override":true,"check":{"tcp":"127.0.0.1:1","interval":"10s","success_before_passing":2}}`,
+	} {
+		b.Run(text[2:6], func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := local.ParseService([]byte(text)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
