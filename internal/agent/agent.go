@@ -387,11 +387,14 @@ func pidFile(path string) func(context.Context, func()) error {
 }
 
 // release gives up the data directory.
-func (a *Agent) release() error {
-	if a.lock == nil {
-		return nil
+func (a *Agent) release() (err error) {
+	if a.services != nil {
+		err = a.services.state.Close()
 	}
-	return a.lock.Unlock()
+	if a.lock == nil {
+		return err
+	}
+	return errors.Join(err, a.lock.Unlock())
 }
 
 // Leave takes this agent out of the cluster for good, goes on serving for the

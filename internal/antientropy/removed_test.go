@@ -121,7 +121,14 @@ func (w *town) start() {
 	for _, run := range []func(context.Context, func()) error{runner.Run, w.state.Run, w.syncer.Run} {
 		group.Go(func() { _ = run(ctx, func() {}) })
 	}
-	w.stop = func() { cancel(); group.Wait() }
+	state := w.state
+	w.stop = func() {
+		cancel()
+		group.Wait()
+		if err := state.Close(); err != nil {
+			w.t.Error(err)
+		}
+	}
 	synctest.Wait()
 }
 
@@ -174,7 +181,7 @@ func (w *town) want(when string, names ...string) {
 	w.t.Helper()
 	for _, later := range []time.Duration{0, 10 * time.Minute} {
 		time.Sleep(later)
-		synctest.Wait()
+		settle()
 		if got := w.there(); !slices.Equal(got, names) {
 			w.t.Errorf("%s, after %v: the catalog has %v, want %v", when, later, got, names)
 		}

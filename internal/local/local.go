@@ -270,8 +270,7 @@ const (
 )
 
 // Run deregisters services whose checks were critical for too long, until ctx
-// ends. Then what is kept is flushed, and nothing more can be registered where
-// there is a data directory.
+// ends.
 func (s *State) Run(ctx context.Context, ready func()) error {
 	ready()
 	tick := time.NewTicker(reapEvery)
@@ -281,7 +280,7 @@ func (s *State) Run(ctx context.Context, ready func()) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return s.Close()
+			return nil
 		}
 		for id, check := range s.overdue(time.Now()) {
 			s.log.Info("deregistering a service that was critical for too long", logging.KeyService, id, logging.KeyCheck, check)
@@ -292,8 +291,8 @@ func (s *State) Run(ctx context.Context, ready func()) error {
 	}
 }
 
-// Close flushes what is kept and lets go of the data directory. Run does so at its
-// end; it is for a State that never runs.
+// Close flushes what is kept and lets go of the data directory. Afterwards nothing
+// can be registered any more where there is one.
 func (s *State) Close() error {
 	if s.keep.file == nil {
 		return nil
