@@ -60,6 +60,7 @@ type Syncer struct {
 	fresh   chan struct{} // holds one: a full sync is wanted now, with the newest
 	known   atomic.Bool   // a full sync succeeded once
 	failing atomic.Bool   // the last sync failed; Run tries again
+	told    uint64        // changes up to this one were told; of who has the turn
 }
 
 // New returns a Syncer of what state knows.
@@ -84,6 +85,9 @@ const (
 	firstRetry  = time.Second
 	retryLimit  = 15 * time.Second
 	serverDelay = 3 * time.Second
+	// gather is how long Run lets changes come together before it tells them.
+	// What somebody waits for is pushed meanwhile, and told with all others.
+	gather = 10 * time.Millisecond
 	// calm is the number of nodes up to which nothing is spread out.
 	calm = 128
 )
@@ -127,6 +131,14 @@ func (s *Syncer) Push(ctx context.Context) error {
 	if s.failing.Load() {
 		return errFailing
 	}
+	want := s.state.Changed().Get()
+	if err := s.take(ctx); err != nil {
+		return err
+	}
+	defer s.give()
+	if s.told >= want && s.state.Renewed() == nil {
+		return nil // with what somebody else pushed
+	}
 	return s.sync(ctx, tellChanges)
 }
 
@@ -163,7 +175,7 @@ func (s *Syncer) Run(ctx context.Context, ready func()) error {
 	due := compareAll
 	for ctx.Err() == nil {
 		_, changed := s.state.Changed().Watch()
-		err := s.sync(ctx, due)
+		err := s.inTurn(ctx, due)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -180,6 +192,7 @@ func (s *Syncer) Run(ctx context.Context, ready func()) error {
 		}
 		select {
 		case <-changed:
+			s.pause(ctx, gather)
 		case <-timer.C:
 			due = max(due, compareAll)
 		case <-s.full:
@@ -202,13 +215,18 @@ const (
 	compareNewest // linearizable reads
 )
 
-// sync runs one sync in its turn: a full one where that is asked for or the
-// catalog was never read.
-func (s *Syncer) sync(ctx context.Context, e extent) (err error) {
+func (s *Syncer) inTurn(ctx context.Context, e extent) error {
 	if err := s.take(ctx); err != nil {
 		return err
 	}
 	defer s.give()
+	return s.sync(ctx, e)
+}
+
+// sync runs one sync: a full one where that is asked for or the catalog was never
+// read. The turn is the caller's.
+func (s *Syncer) sync(ctx context.Context, e extent) (err error) {
+	now := s.state.Changed().Get()
 	if e != tellChanges || !s.known.Load() {
 		err = s.compare(ctx, e != compareNewest)
 	} else {
@@ -220,6 +238,7 @@ func (s *Syncer) sync(ctx context.Context, e extent) (err error) {
 	if err != nil {
 		return err
 	}
+	s.told = max(s.told, now)
 	if err := s.state.KeepTold(); err != nil {
 		s.log.Warn("the files of registrations cannot be written", logging.KeyError, err)
 	}

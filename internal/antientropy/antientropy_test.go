@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,6 +31,9 @@ type catalog struct {
 	fail     error  // of every request
 	refuse   string // id whose registration is refused
 	status   int    // of that refusal
+	old      bool   // they take one change at a time
+	requests []int  // how many changes came together
+	busy     func() // is called with each write
 }
 
 func newCatalog() *catalog {
@@ -37,14 +41,52 @@ func newCatalog() *catalog {
 }
 
 func (c *catalog) Do(_ context.Context, method, path string, _ url.Values, body []byte) (int, http.Header, []byte, error) {
+	if method == http.MethodPut && c.busy != nil {
+		c.busy()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fail != nil {
 		return 0, nil, nil, c.fail
 	}
-	if method == http.MethodGet {
+	switch {
+	case method == http.MethodGet:
 		return c.read(path)
+	case path == "/v1/ctl/catalog":
+		return c.several(body)
 	}
+	return c.write(path, body)
+}
+
+// several makes changes that come in one request.
+func (c *catalog) several(body []byte) (int, http.Header, []byte, error) {
+	if c.old {
+		return 404, nil, []byte("404 page not found"), nil
+	}
+	var changes []struct{ Register, Deregister json.RawMessage }
+	if err := json.Unmarshal(body, &changes); err != nil {
+		return 400, nil, []byte(err.Error()), nil
+	}
+	c.requests = append(c.requests, len(changes))
+	type refused struct {
+		Status int
+		Text   string
+	}
+	answer := make([]*refused, len(changes))
+	for i, change := range changes {
+		path, body := "/v1/catalog/register", change.Register
+		if change.Deregister != nil {
+			path, body = "/v1/catalog/deregister", change.Deregister
+		}
+		if status, _, text, _ := c.write(path, body); status != 200 {
+			answer[i] = &refused{status, string(text)}
+		}
+	}
+	b, err := json.Marshal(answer)
+	return 200, nil, b, err
+}
+
+func (c *catalog) write(path string, body []byte) (int, http.Header, []byte, error) {
 	var m struct {
 		ID, Node, Address  string
 		TaggedAddresses    map[string]string
@@ -168,9 +210,15 @@ func (w *world) register(t *testing.T, definition string) {
 	}
 }
 
+// settle waits until what changed is told.
+func settle() {
+	time.Sleep(20 * time.Millisecond)
+	synctest.Wait()
+}
+
 func (w *world) expect(t *testing.T, want ...string) {
 	t.Helper()
-	synctest.Wait()
+	settle()
 	if got := w.catalog.took(); !slices.Equal(got, want) {
 		t.Errorf("written %q, want %q", got, want)
 	}
@@ -202,7 +250,7 @@ func TestFullSyncCorrects(t *testing.T) {
 	live(t, func(t *testing.T, w *world) {
 		w.register(t, `{"name":"web","tags":["a"]}`)
 		w.register(t, `{"name":"free","tags":["a"],"enable_tag_override":true,"check":{"ttl":"10h"}}`)
-		synctest.Wait()
+		settle()
 		w.catalog.took()
 		w.catalog.set(func() {
 			c := w.catalog
@@ -236,7 +284,7 @@ func TestFullSyncCorrects(t *testing.T) {
 func TestOutputAloneWaits(t *testing.T) {
 	live(t, func(t *testing.T, w *world) {
 		w.register(t, `{"name":"web","check":{"ttl":"10h","status":"passing"}}`)
-		synctest.Wait()
+		settle()
 		w.catalog.took()
 		start := time.Now()
 		if err := w.state.UpdateTTL("service:web", checks.Passing, "new"); err != nil {
@@ -290,10 +338,14 @@ func TestServerTrigger(t *testing.T) {
 }
 
 func TestRefusalsHoldNothingUp(t *testing.T) {
-	for _, status := range []int{403, 500} {
+	for _, c := range []struct {
+		status int
+		old    bool
+	}{{403, false}, {500, false}, {403, true}} {
+		status := c.status
 		live(t, func(t *testing.T, w *world) {
 			w.expect(t, "register node")
-			w.catalog.set(func() { w.catalog.refuse, w.catalog.status = "bad", status })
+			w.catalog.set(func() { w.catalog.refuse, w.catalog.status, w.catalog.old = "bad", status, c.old })
 			w.register(t, `{"name":"bad"}`)
 			w.register(t, `{"name":"good"}`)
 			w.expect(t, "register good")
@@ -313,4 +365,79 @@ func TestScale(t *testing.T) {
 			t.Errorf("%d nodes: %d, want %d", nodes, got, want)
 		}
 	}
+}
+
+func TestManyAreToldTogether(t *testing.T) {
+	live(t, func(t *testing.T, w *world) {
+		w.expect(t, "register node")
+		var names []string
+		for i := range 200 {
+			w.register(t, fmt.Sprintf(`{"name":"s%03d","check":{"ttl":"10h"}}`, i))
+			names = append(names, fmt.Sprintf("register s%03[1]d service:s%03[1]d", i))
+		}
+		w.register(t, `{"name":"other","token":"x"}`)
+		w.expect(t, append([]string{"register other"}, names...)...)
+		slices.Sort(w.catalog.requests)
+		if want := []int{8, 64, 64, 64}; !slices.Equal(w.catalog.requests, want) {
+			t.Errorf("requests with %v changes, want %v", w.catalog.requests, want)
+		}
+		w.catalog.requests = nil
+		for i := range 100 {
+			if err := w.state.DeregisterService(fmt.Sprintf("s%03d", i)); err != nil {
+				t.Error(err)
+			}
+		}
+		settle()
+		if got := len(w.catalog.took()); got != 200 {
+			t.Errorf("%d removals, want 100 services and their checks", got)
+		}
+		if slices.Sort(w.catalog.requests); !slices.Equal(w.catalog.requests, []int{8, 64, 64, 64}) {
+			t.Errorf("requests with %v removals", w.catalog.requests)
+		}
+	})
+}
+
+func TestPushDoesNotWaitForMore(t *testing.T) {
+	live(t, func(t *testing.T, w *world) {
+		w.expect(t, "register node")
+		w.register(t, `{"name":"web"}`)
+		began := time.Now()
+		if err := w.syncer.Push(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 0 || len(w.catalog.took()) != 1 {
+			t.Errorf("told after %s", took)
+		}
+	})
+}
+
+// TestPushesShare has many push while the catalog is busy: those whose changes went
+// with the next request do not make one of their own.
+func TestPushesShare(t *testing.T) {
+	live(t, func(t *testing.T, w *world) {
+		w.expect(t, "register node")
+		slow := func() { time.Sleep(time.Second) }
+		w.catalog.set(func() { w.catalog.busy = slow })
+		var group sync.WaitGroup
+		push := func() {
+			if err := w.syncer.Push(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		w.register(t, `{"name":"first"}`)
+		group.Go(push)
+		synctest.Wait()
+		for i := range 20 {
+			w.register(t, fmt.Sprintf(`{"name":"s%d"}`, i))
+			group.Go(push)
+		}
+		began := time.Now()
+		group.Wait()
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("20 pushes took %s, want the rest of one request and one more", took)
+		}
+		if !slices.Equal(w.catalog.requests, []int{20}) {
+			t.Errorf("requests with %v changes, want 20 in one", w.catalog.requests)
+		}
+	})
 }

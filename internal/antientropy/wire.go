@@ -3,7 +3,6 @@ package antientropy
 import (
 	"context"
 	"encoding/json"
-
 	"fmt"
 	"net/http"
 	"net/url"
@@ -108,9 +107,17 @@ func away(text string) bool {
 		func(known string) bool { return strings.Contains(text, known) })
 }
 
-// writers is how many writes are on their way at once, so that their log entries
-// share a flush.
-const writers = 16
+// Bounds of what is told in one request. Its writes go through the servers' log
+// together and share a flush.
+const (
+	changesAtOnce = 64
+	// bytesAtOnce is far below what a server reads of a request, so that the last
+	// change that goes in may be large.
+	bytesAtOnce = 256 << 10
+	// writers is how many requests are on their way at once: while one waits for
+	// disks another is taken apart.
+	writers = 3
+)
 
 // write tells everything that has to be told: first what is gone and the node,
 // then services with their checks, then checks alone.
@@ -134,34 +141,77 @@ func (s *Syncer) write(ctx context.Context) error {
 		phases[phase] = append(phases[phase], item)
 	}
 	for _, items := range phases {
-		if err := s.together(ctx, items); err != nil {
+		batches, err := s.batches(items)
+		if err != nil {
+			return err
+		}
+		if err := s.together(ctx, batches); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// together tells items, several at a time, and stops at the first failure.
-func (s *Syncer) together(ctx context.Context, items []local.Item) error {
-	if len(items) == 1 {
-		return s.one(ctx, &items[0])
+// message is an item as it is told.
+type message struct {
+	item   *local.Item
+	change json.RawMessage // the body of the route for one
+	remove bool
+	what   string
+}
+
+// batch is what goes into one request: nothing in it depends on something else of
+// it, and all of it is told with the same token.
+type batch struct {
+	token    string
+	messages []message
+	size     int
+}
+
+// batches puts items into as few requests as may be.
+func (s *Syncer) batches(items []local.Item) ([]*batch, error) {
+	var full []*batch
+	open := map[string]*batch{}
+	for i := range items {
+		m, err := s.message(&items[i])
+		if err != nil {
+			return nil, err
+		}
+		b := open[items[i].Token]
+		if b == nil {
+			b = &batch{token: items[i].Token}
+			open[b.token] = b
+			full = append(full, b)
+		}
+		b.messages, b.size = append(b.messages, m), b.size+len(m.change)
+		if len(b.messages) == changesAtOnce || b.size >= bytesAtOnce {
+			delete(open, b.token)
+		}
+	}
+	return full, nil
+}
+
+// together tells batches, some at a time, and stops at the first failure.
+func (s *Syncer) together(ctx context.Context, batches []*batch) error {
+	if len(batches) == 1 {
+		return s.tell(ctx, batches[0])
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	next := make(chan *local.Item)
+	next := make(chan *batch)
 	var group sync.WaitGroup
-	for range min(writers, len(items)) {
+	for range min(writers, len(batches)) {
 		group.Go(func() {
-			for item := range next {
-				if err := s.one(ctx, item); err != nil {
+			for b := range next {
+				if err := s.tell(ctx, b); err != nil {
 					cancel(err)
 				}
 			}
 		})
 	}
-	for i := range items {
+	for _, b := range batches {
 		select {
-		case next <- &items[i]:
+		case next <- b:
 			continue
 		case <-ctx.Done():
 		}
@@ -172,36 +222,112 @@ func (s *Syncer) together(ctx context.Context, items []local.Item) error {
 	return context.Cause(ctx)
 }
 
-// one tells one item. A refusal counts as told.
-func (s *Syncer) one(ctx context.Context, item *local.Item) error {
-	path, body, what := s.message(item)
-	b, err := json.Marshal(body)
+// tell tells a batch in one request; one after the other to servers that cannot
+// take several.
+func (s *Syncer) tell(ctx context.Context, b *batch) error {
+	if len(b.messages) > 1 {
+		err := s.several(ctx, b)
+		if !failure.Is(err, failure.NotFound) {
+			return err
+		}
+	}
+	for i := range b.messages {
+		if err := s.one(ctx, b.token, &b.messages[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// several tells a batch of some in one request. It fails with NotFound where the
+// servers do not know how.
+func (s *Syncer) several(ctx context.Context, b *batch) error {
+	type change struct {
+		Register   json.RawMessage `json:",omitempty"`
+		Deregister json.RawMessage `json:",omitempty"`
+	}
+	changes := make([]change, len(b.messages))
+	for i, m := range b.messages {
+		if m.remove {
+			changes[i].Deregister = m.change
+		} else {
+			changes[i].Register = m.change
+		}
+	}
+	what := fmt.Sprintf("%s and %d more", b.messages[0].what, len(changes)-1)
+	body, err := json.Marshal(changes)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	query := url.Values{}
-	if item.Token != "" {
-		query.Set("token", item.Token)
+	answer, err := s.put(ctx, severalPath, b.token, body)
+	switch {
+	case failure.Is(err, failure.NotFound):
+		return err
+	case failure.Is(err, failure.PermissionDenied), failure.Is(err, failure.Invalid):
+		// Of the request, not of one of its changes: each may be told alone.
+		return failure.Wrap(failure.NotFound, err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", what, err)
 	}
-	if path == deregisterPath {
+	var results []*struct {
+		Status int
+		Text   string
+	}
+	if err := json.Unmarshal(answer, &results); err != nil || len(results) != len(changes) {
+		return failure.Newf(failure.Unavailable, "%s: the answer is not about %d changes: %.200s", what, len(changes), answer)
+	}
+	for i, r := range results {
+		var err error
+		if r != nil {
+			err = refusal(r.Status, []byte(r.Text))
+		}
+		if err := s.done(&b.messages[i], err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one tells one item.
+func (s *Syncer) one(ctx context.Context, token string, m *message) error {
+	path := registerPath
+	if m.remove {
+		path = deregisterPath
+	}
+	_, err := s.put(ctx, path, token, m.change)
+	return s.done(m, err)
+}
+
+// put makes a write. An answer that refuses it is an error.
+func (s *Syncer) put(ctx context.Context, path, token string, body []byte) ([]byte, error) {
+	query := url.Values{}
+	if token != "" {
+		query.Set("token", token)
+	}
+	if path != registerPath {
 		query.Set("origin", "agent") // it need not be told itself
 	}
-	status, _, answer, err := s.request.Do(ctx, http.MethodPut, path, query, b)
+	status, _, answer, err := s.request.Do(ctx, http.MethodPut, path, query, body)
 	if err == nil {
 		err = refusal(status, answer)
 	}
+	return answer, err
+}
+
+// done takes note of what came of telling an item. A refusal counts as told.
+func (s *Syncer) done(m *message, err error) error {
 	switch {
 	case err == nil:
-		s.log.Debug("told the catalog", "what", what)
+		s.log.Debug("told the catalog", "what", m.what)
 	case failure.Is(err, failure.PermissionDenied):
-		s.log.Warn("the catalog was not told: blocked by ACLs", "what", what, logging.KeyError, err)
-		s.cfg.Blocked(kindOf(item))
+		s.log.Warn("the catalog was not told: blocked by ACLs", "what", m.what, logging.KeyError, err)
+		s.cfg.Blocked(kindOf(m.item))
 	case failure.Is(err, failure.Invalid), failure.Is(err, failure.NotFound):
-		s.log.Warn("the catalog refused what it was told", "what", what, logging.KeyError, err)
+		s.log.Warn("the catalog refused what it was told", "what", m.what, logging.KeyError, err)
 	default:
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", m.what, err)
 	}
-	s.state.Told(item)
+	s.state.Told(m.item)
 	return nil
 }
 
@@ -243,15 +369,25 @@ type removal struct {
 const (
 	registerPath   = "/v1/catalog/register"
 	deregisterPath = "/v1/catalog/deregister"
+	severalPath    = "/v1/ctl/catalog"
 )
 
-func (s *Syncer) message(item *local.Item) (path string, body any, what string) {
+func (s *Syncer) message(item *local.Item) (m message, err error) {
+	body, what := s.body(item)
+	m = message{item: item, what: what, remove: item.GoneID != "" || item.GoneCheck != ""}
+	if m.change, err = json.Marshal(body); err != nil {
+		return m, fmt.Errorf("%s: %w", what, err)
+	}
+	return m, nil
+}
+
+func (s *Syncer) body(item *local.Item) (body any, what string) {
 	n := s.state.Node()
 	switch {
 	case item.GoneID != "":
-		return deregisterPath, removal{Datacenter: n.Datacenter, Node: n.Name, ServiceID: item.GoneID}, "deregister service " + item.GoneID
+		return removal{Datacenter: n.Datacenter, Node: n.Name, ServiceID: item.GoneID}, "deregister service " + item.GoneID
 	case item.GoneCheck != "":
-		return deregisterPath, removal{Datacenter: n.Datacenter, Node: n.Name, CheckID: item.GoneCheck}, "deregister check " + item.GoneCheck
+		return removal{Datacenter: n.Datacenter, Node: n.Name, CheckID: item.GoneCheck}, "deregister check " + item.GoneCheck
 	}
 	r := registration{
 		Datacenter: n.Datacenter, ID: n.ID, Node: n.Name, Address: n.Address, TaggedAddresses: n.TaggedAddresses, NodeMeta: n.Meta,
@@ -259,10 +395,10 @@ func (s *Syncer) message(item *local.Item) (path string, body any, what string) 
 	}
 	switch {
 	case item.Node:
-		return registerPath, r, "register node " + n.Name
+		return r, "register node " + n.Name
 	case item.Service != nil:
-		return registerPath, r, "register service " + item.Service.ID
+		return r, "register service " + item.Service.ID
 	default:
-		return registerPath, r, "register check " + item.Checks[0].CheckID
+		return r, "register check " + item.Checks[0].CheckID
 	}
 }

@@ -93,6 +93,7 @@ func (a *API) Routes() []httpapi.Route {
 		httpapi.Route{Method: http.MethodGet, Pattern: "/v1/ctl/removed/{node}", Where: httpapi.Server, Handle: a.removedOf},
 		httpapi.Route{Method: http.MethodGet, Pattern: "/v1/ctl/services", Where: httpapi.Server, Consistency: true, Discovery: true, Handle: a.summaries},
 		httpapi.Route{Method: http.MethodGet, Pattern: "/v1/ctl/critical", Where: httpapi.Server, Handle: a.criticalChecks},
+		httpapi.Route{Method: http.MethodPut, Pattern: "/v1/ctl/catalog", Where: httpapi.Leader, Handle: a.several},
 		httpapi.Route{Method: http.MethodPut, Pattern: "/v1/catalog/register", Where: httpapi.Leader, Handle: a.register},
 		httpapi.Route{Method: http.MethodPut, Pattern: "/v1/catalog/deregister", Where: httpapi.Leader, Handle: a.deregister},
 	)

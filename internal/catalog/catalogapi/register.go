@@ -117,27 +117,7 @@ func (a *API) register(ctx context.Context, r *httpapi.Request) (*httpapi.Respon
 	if err := decode(r, &body); err != nil {
 		return nil, err
 	}
-	if err := a.here(body.Datacenter); err != nil {
-		return nil, err
-	}
-	reg, err := body.registration(a.Datacenter)
-	if err != nil {
-		return nil, err
-	}
-	if err := reg.Complete(); err != nil {
-		return nil, err
-	}
-	if s := reg.Service; s != nil && (strings.EqualFold(s.Service, reservedService) || strings.EqualFold(s.ID, reservedService)) {
-		return nil, errReserved
-	}
-	if err := a.mayRegister(ctx, r, reg); err != nil {
-		return nil, err
-	}
-	reg.At = time.Now().Unix()
-	if _, err := a.Applier.Apply(ctx, catalog.TypeRegister, reg); err != nil {
-		return nil, err
-	}
-	return &httpapi.Response{Body: true}, nil
+	return taken(a.enter(ctx, r, &body))
 }
 
 func (a *API) deregister(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
@@ -145,30 +125,66 @@ func (a *API) deregister(ctx context.Context, r *httpapi.Request) (*httpapi.Resp
 	if err := decode(r, &body); err != nil {
 		return nil, err
 	}
-	if err := a.here(body.Datacenter); err != nil {
+	return taken(a.remove(ctx, r, &body))
+}
+
+// taken is the answer to a write.
+func taken(err error) (*httpapi.Response, error) {
+	if err != nil {
 		return nil, err
+	}
+	return &httpapi.Response{Body: true}, nil
+}
+
+// enter makes a registration, by the right of a request.
+func (a *API) enter(ctx context.Context, r *httpapi.Request, body *registerBody) error {
+	if err := a.here(body.Datacenter); err != nil {
+		return err
+	}
+	reg, err := body.registration(a.Datacenter)
+	if err != nil {
+		return err
+	}
+	if err := reg.Complete(); err != nil {
+		return err
+	}
+	if s := reg.Service; s != nil && (strings.EqualFold(s.Service, reservedService) || strings.EqualFold(s.ID, reservedService)) {
+		return errReserved
+	}
+	if err := a.mayRegister(ctx, r, reg); err != nil {
+		return err
+	}
+	reg.At = time.Now().Unix()
+	_, err = a.Applier.Apply(ctx, catalog.TypeRegister, reg)
+	return err
+}
+
+// remove makes a deregistration, by the right of a request.
+func (a *API) remove(ctx context.Context, r *httpapi.Request, body *deregisterBody) error {
+	if err := a.here(body.Datacenter); err != nil {
+		return err
 	}
 	switch {
 	case body.Node == "":
-		return nil, failure.New(failure.Invalid, "Must provide node")
+		return failure.New(failure.Invalid, "Must provide node")
 	case strings.EqualFold(body.ServiceID, reservedService):
-		return nil, errReserved
+		return errReserved
 	}
 	removal := &catalog.Removal{
 		Node: body.Node, ServiceID: body.ServiceID, CheckID: body.CheckID,
 		Remember: r.Query.Get("origin") != originAgent, At: time.Now().Unix(),
 	}
 	if err := a.mayDeregister(ctx, r, removal); err != nil {
-		return nil, err
+		return err
 	}
 	learns, err := a.Applier.Apply(ctx, catalog.TypeDeregister, removal)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if learns == true && a.Hint != nil {
 		a.Hint(removal.Node)
 	}
-	return &httpapi.Response{Body: true}, nil
+	return nil
 }
 
 func (b *registerBody) registration(datacenter string) (*catalog.Registration, error) {
