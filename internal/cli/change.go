@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -18,10 +19,10 @@ const noPromptEnv = "CTL_NO_PROMPT"
 // and a result that is text or, with --format, data.
 //
 // A command calls Begin before its first request, and goes on only if that
-// says so; then it tells what it did with Printf.
+// says so; then it tells what it did with Printf or Made.
 type Change struct {
 	f      *Factory
-	conn   *Conn
+	conn   *Conn // nil where only files of this machine are changed
 	out    *Output
 	sink   *Sink[done]
 	action string
@@ -34,12 +35,13 @@ type Change struct {
 // done is one thing a command did, or would have done.
 type done struct {
 	Action  string
+	Object  string `json:",omitempty"` // what was made, where it has a name
 	Message string
 	DryRun  bool `json:",omitempty"`
 }
 
 var doneView = View[done]{
-	Name: func(d done) string { return d.Message },
+	Name: func(d done) string { return cmp.Or(d.Object, d.Message) },
 	Line: func(w io.Writer, _ int, d done) { fmt.Fprintln(w, d.Message) },
 	Columns: []Column[done]{
 		{Name: "Action", Value: func(d done) string { return d.Action }},
@@ -53,17 +55,33 @@ const (
 	yesFlag    = "yes"
 )
 
+// What changeKey says a command changes.
+const (
+	changesCluster = "cluster"
+	changesFiles   = "files"
+)
+
 // Change gives cmd the flags --dry-run, --yes and --format. It must be called
 // after cmd.RunE is set. conn is how the command reaches the agent.
 func (f *Factory) Change(cmd *cobra.Command, conn *Conn) *Change {
-	c := &Change{f: f, conn: conn, out: f.Output(cmd)}
-	cmd.Flags().BoolVar(&c.dryRun, dryRunFlag, false, "say what would be done, and do nothing")
+	c := f.change(cmd, changesCluster)
+	c.conn = conn
 	cmd.Flags().StringVar(&c.yes, yesFlag, "", "do not ask; in a protected context, --yes=`CONTEXT`")
 	cmd.Flags().Lookup(yesFlag).NoOptDefVal = "true"
+	return c
+}
+
+// FileChange is Change for a command that changes files of this machine and no
+// cluster: it has no --yes, because it never asks.
+func (f *Factory) FileChange(cmd *cobra.Command) *Change { return f.change(cmd, changesFiles) }
+
+func (f *Factory) change(cmd *cobra.Command, what string) *Change {
+	c := &Change{f: f, out: f.Output(cmd)}
+	cmd.Flags().BoolVar(&c.dryRun, dryRunFlag, false, "say what would be done, and do nothing")
 	if cmd.Annotations == nil {
 		cmd.Annotations = map[string]string{}
 	}
-	cmd.Annotations[changeKey] = "true"
+	cmd.Annotations[changeKey] = what
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c.action = strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
@@ -80,8 +98,11 @@ func (f *Factory) Change(cmd *cobra.Command, conn *Conn) *Change {
 	return c
 }
 
-// Changes reports whether cmd changes something.
-func Changes(cmd *cobra.Command) bool { return cmd.Annotations[changeKey] != "" }
+// Changes reports whether cmd changes something in a cluster.
+func Changes(cmd *cobra.Command) bool { return cmd.Annotations[changeKey] == changesCluster }
+
+// ChangesFiles reports whether cmd changes files of this machine only.
+func ChangesFiles(cmd *cobra.Command) bool { return cmd.Annotations[changeKey] == changesFiles }
 
 // List returns what a command writes to that was told to change nothing and
 // lists what there is instead.
@@ -101,15 +122,20 @@ func (c *Change) Ask() { c.ask = true }
 // wanted. Nothing was sent then.
 func (c *Change) Begin(format string, args ...any) (bool, error) {
 	what := fmt.Sprintf(format, args...)
-	if _, err := c.conn.Client(); err != nil {
-		return false, err
-	}
-	if err := c.conn.refusal(); err != nil {
-		return false, err
+	if c.conn != nil {
+		if _, err := c.conn.Client(); err != nil {
+			return false, err
+		}
+		if err := c.conn.refusal(); err != nil {
+			return false, err
+		}
 	}
 	if c.dryRun {
 		return false, c.sink.Add(done{Action: c.action, DryRun: true,
 			Message: fmt.Sprintf("Dry run, nothing was changed. Would %s%s", what, c.where())})
+	}
+	if c.conn == nil {
+		return true, nil
 	}
 	return c.allowed(what)
 }
@@ -118,14 +144,21 @@ func (c *Change) Begin(format string, args ...any) (bool, error) {
 func (c *Change) DryRun() bool { return c.dryRun }
 
 // Printf tells what was done, in one line.
-func (c *Change) Printf(format string, args ...any) error {
-	if err := c.sink.Add(done{Action: c.action, Message: strings.TrimSuffix(fmt.Sprintf(format, args...), "\n")}); err != nil {
+func (c *Change) Printf(format string, args ...any) error { return c.Made("", format, args...) }
+
+// Made is Printf for what has a name: -o name shows object.
+func (c *Change) Made(object, format string, args ...any) error {
+	message := strings.TrimSuffix(fmt.Sprintf(format, args...), "\n")
+	if err := c.sink.Add(done{Action: c.action, Object: object, Message: message}); err != nil {
 		return err
 	}
 	return c.sink.Flush() // the next thing may take long, or fail
 }
 
 func (c *Change) where() string {
+	if c.conn == nil {
+		return ""
+	}
 	if c.conn.context() != nil {
 		return fmt.Sprintf(", in context %s (%s)", c.conn.values.context.name, c.conn.agents.current())
 	}

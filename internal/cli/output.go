@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	template "github.com/DataDog/datadog-agent/pkg/template/text"
@@ -43,7 +42,6 @@ type Output struct {
 	form     form
 	text     string // as given
 	template *template.Template
-	only     []form // the forms known; nil for all
 }
 
 // Output gives cmd the flag --format and returns what writes its results.
@@ -77,12 +75,6 @@ func (o *Output) Type() string { return "string" }
 // wrong one is refused before anything is asked or done.
 func (o *Output) Set(s string) error {
 	name, argument, given := strings.Cut(s, "=")
-	if form(s) == formTable && o.only != nil {
-		s, name = string(formPretty), string(formPretty)
-	}
-	if o.only != nil && !slices.Contains(o.only, form(s)) {
-		return errFormat
-	}
 	switch f := form(name); f {
 	case formTemplate, formTemplateFile:
 		return o.setTemplate(f, argument, s)
@@ -121,6 +113,11 @@ func (o *Output) JSON() bool { return o.form == formJSON }
 
 // Pretty reports whether the text is shown that people read by default.
 func (o *Output) Pretty() bool { return o.form == formPretty }
+
+// Text reports whether people read what is shown: as text or as a table.
+func (o *Output) Text() bool {
+	return o.form == formPretty || o.form == formTable || o.form == formWide
+}
 
 // machine reports whether the output is for a program, whose errors shall be
 // JSON too.

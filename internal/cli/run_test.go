@@ -31,7 +31,7 @@ func demo(f *cli.Factory) *cobra.Command {
 		}
 		return nil
 	}}
-	cli.FormatFlag(put)
+	f.Output(put)
 	conn = f.ConnectServer(put)
 	fail := &cobra.Command{Use: "fail HOW", Short: "Fail", RunE: func(cmd *cobra.Command, args []string) error {
 		return map[string]error{
@@ -58,7 +58,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{Name: "group alone", Args: "demo", Code: 1, Err: "ctl demo: a command is missing\n\nTry things.\n"},
 		{Name: "unknown command of a group", Args: "demo sya", Code: 1, Err: "unknown command \"sya\" for \"ctl demo\"; did you mean ctl demo say?\n"},
 		{Name: "unknown flag", Args: "demo put -formta json", Code: 1, Err: "unknown flag: --formta; did you mean --format?\n\nUsage: ctl demo put [options] KEY\n"},
-		{Name: "wrong value of a flag", Args: "demo put -format xml", Code: 1, Err: "invalid argument \"xml\" for \"-o, --format\" flag: must be one of: pretty, json\n"},
+		{Name: "wrong value of a flag", Args: "demo put -format xml", Code: 1, Err: "invalid argument \"xml\" for \"-o, --format\" flag: must be one of: pretty, table, wide, json, yaml, jsonl, name, go-template=TEMPLATE, go-template-file=FILE\n"},
 		{Name: "flag without its value", Args: "demo put -token", Code: 1, Err: "flag needs an argument: --token\n"},
 		{Name: "plain error", Args: "demo fail plain", Code: 1, Err: "plain\n"},
 		{Name: "usage error", Args: "demo fail usage", Code: 1, Err: "wrong use\n\nUsage: ctl demo fail HOW\nRun `ctl demo fail -h` for examples and options.\n"},
@@ -69,8 +69,8 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{Name: "help of what is not there", Args: "help demo sya", Code: 127, Err: "unknown command or topic \"sya\"; did you mean ctl demo say?\n"},
 		{Name: "help of a topic that is nearly right", Args: "help exitcodes", Code: 127, Err: "unknown command or topic \"exitcodes\"; did you mean exit-codes?\n"},
 		{Name: "flag before the command", Args: "-format json demo put -h", Out: putHelp},
-		{Name: "completion with one dash", Args: "__complete demo put -form", Out: "-format\toutput FORMAT: pretty or json\n:4\n"},
-		{Name: "completion of values", Args: "__complete demo put -format j", Out: "pretty\njson\n:4\n"},
+		{Name: "completion with one dash", Args: "__complete demo put -form", Out: "-format\toutput FORMAT: pretty, table, wide, json, yaml, jsonl, name or go-template=TEMPLATE\n:4\n"},
+		{Name: "completion of values", Args: "__complete demo put -format j", Out: "pretty\ntable\nwide\njson\nyaml\njsonl\nname\ngo-template=\ngo-template-file=\n:4\n"},
 		{Name: "completion of commands", Args: "__completeNoDesc demo s", Out: "say\n:4\n"},
 	})
 }
@@ -92,7 +92,8 @@ Usage:
   ctl demo put [options] KEY
 
 Command Options:
-  -o, --format FORMAT   output FORMAT: pretty or json (default "pretty")
+  -o, --format FORMAT   output FORMAT: pretty, table, wide, json, yaml,
+                        jsonl, name or go-template=TEMPLATE (default "pretty")
 
 HTTP API Options:
       --http-addr ADDRESS       ADDRESS of the agent: host:port, http://,

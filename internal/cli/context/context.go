@@ -207,6 +207,7 @@ func oneOrCurrent(f *cli.Factory, cmd *cobra.Command, file *contextfile.File, ar
 
 type addOptions struct {
 	f          *cli.Factory
+	change     *cli.Change
 	context    contextfile.Context
 	storeToken bool
 	verify     bool
@@ -250,6 +251,7 @@ ctl context add audit -readonly -token-command "pass show ctl/audit"`,
 	flags.BoolVar(&o.use, "use", false, "choose the context, too")
 	// Names are fixed; this fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("tint", cobra.FixedCompletions(contextfile.Colors(), cobra.ShellCompDirectiveNoFileComp))
+	o.change = f.FileChange(cmd)
 	return cmd
 }
 
@@ -274,18 +276,19 @@ func (o *addOptions) run(cmd *cobra.Command, args []string) error {
 		}
 		*path = whole
 	}
-	return add(o.f, args[0], &o.context, o.replace, o.use)
+	return add(o.f, o.change, args[0], &o.context, o.replace, o.use)
 }
 
 // add puts a context into the file.
-func add(f *cli.Factory, name string, c *contextfile.Context, replace, use bool) error {
+func add(f *cli.Factory, change *cli.Change, name string, c *contextfile.Context, replace, use bool) error {
 	if err := contextfile.CheckName(name); err != nil {
 		return err
 	}
 	if err := c.Check(); err != nil {
 		return fmt.Errorf("context %q: %w", name, err)
 	}
-	return edit(f, func(file *contextfile.File) (string, error) {
+	what := fmt.Sprintf("add context %s (%s)", name, first(c))
+	return edit(f, change, what, name, func(file *contextfile.File) (string, error) {
 		if file.Contexts[name] != nil && !replace {
 			return "", cli.Failf("There is a context %q already. Give --replace to write over it.", name)
 		}
@@ -302,45 +305,56 @@ func add(f *cli.Factory, name string, c *contextfile.Context, replace, use bool)
 }
 
 // edit reads the file of contexts, changes it and writes it, and says what was
-// done.
-func edit(f *cli.Factory, change func(*contextfile.File) (said string, err error)) error {
+// done to the context of the name. A dry run does all but writing, so that it
+// finds what would be refused.
+func edit(f *cli.Factory, change *cli.Change, what, name string, do func(*contextfile.File) (said string, err error)) error {
 	file, path, err := f.Contexts()
 	if err != nil {
 		return err
 	}
-	said, err := change(file)
+	said, err := do(file)
 	if err != nil {
+		return err
+	}
+	if ok, err := change.Begin("%s", what); !ok {
 		return err
 	}
 	if err := file.Save(path); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(f.Streams.Out, said)
-	return err
+	return change.Made(name, "%s", said)
+}
+
+// changing gives cmd the flags of a command that changes the file of contexts,
+// and run what they say.
+func changing(f *cli.Factory, cmd *cobra.Command, run func(cmd *cobra.Command, change *cli.Change, args []string) error) *cobra.Command {
+	var change *cli.Change
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return run(cmd, change, args) }
+	change = f.FileChange(cmd)
+	return cmd
 }
 
 func newUse(f *cli.Factory) *cobra.Command {
-	return &cobra.Command{
-		Use:   "use NAME",
+	return changing(f, &cobra.Command{
+		Use:   "use [options] NAME",
 		Short: "Choose the context commands use",
 		Long:  "Choose the context that commands use where nothing else names one.",
 		Example: `ctl context use prod
 ctl context previous`,
 		ValidArgsFunction: f.CompleteContexts(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return cli.Usagef(cmd, "One NAME must be given.")
-			}
-			return use(f, args[0])
-		},
-	}
+	}, func(cmd *cobra.Command, change *cli.Change, args []string) error {
+		if len(args) != 1 {
+			return cli.Usagef(cmd, "One NAME must be given.")
+		}
+		return use(f, change, args[0])
+	})
 }
 
-func use(f *cli.Factory, name string) error {
-	err := edit(f, func(file *contextfile.File) (string, error) {
+func use(f *cli.Factory, change *cli.Change, name string) error {
+	err := edit(f, change, "use context "+name, name, func(file *contextfile.File) (string, error) {
 		return fmt.Sprintf("Using context %s (%s)", name, first(file.Contexts[name])), file.Use(name)
 	})
-	if err != nil {
+	if err != nil || change.DryRun() {
 		return err
 	}
 	for _, env := range []string{"CTL_CONTEXT", "CTL_HTTP_ADDR", "CONSUL_HTTP_ADDR"} {
@@ -359,86 +373,84 @@ func first(c *contextfile.Context) string {
 }
 
 func newPrevious(f *cli.Factory) *cobra.Command {
-	return &cobra.Command{
-		Use:     "previous",
+	return changing(f, &cobra.Command{
+		Use:     "previous [options]",
 		Short:   "Choose the context used before",
 		Long:    "Choose the context that was in use before the last \"ctl context use\".",
 		Example: "ctl context previous",
 		Args:    cli.NoArguments,
-		RunE: func(*cobra.Command, []string) error {
-			file, _, err := f.Contexts()
-			if err != nil {
-				return err
-			}
-			if file.Previous == "" {
-				return cli.Failf("No other context was in use before.")
-			}
-			return use(f, file.Previous)
-		},
-	}
+	}, func(_ *cobra.Command, change *cli.Change, _ []string) error {
+		file, _, err := f.Contexts()
+		if err != nil {
+			return err
+		}
+		if file.Previous == "" {
+			return cli.Failf("No other context was in use before.")
+		}
+		return use(f, change, file.Previous)
+	})
 }
 
 func newRename(f *cli.Factory) *cobra.Command {
-	return &cobra.Command{
-		Use:               "rename OLD NEW",
+	return changing(f, &cobra.Command{
+		Use:               "rename [options] OLD NEW",
 		Short:             "Give a context another name",
 		Long:              "Give a context another name. It stays in use if it was.",
 		Example:           "ctl context rename prod production",
 		ValidArgsFunction: f.CompleteContexts(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return cli.Usagef(cmd, "The names OLD and NEW must be given.")
-			}
-			return edit(f, func(file *contextfile.File) (string, error) {
-				return fmt.Sprintf("Renamed context %s to %s", args[0], args[1]), file.Rename(args[0], args[1])
-			})
-		},
-	}
+	}, func(cmd *cobra.Command, change *cli.Change, args []string) error {
+		if len(args) != 2 {
+			return cli.Usagef(cmd, "The names OLD and NEW must be given.")
+		}
+		what := fmt.Sprintf("rename context %s to %s", args[0], args[1])
+		return edit(f, change, what, args[1], func(file *contextfile.File) (string, error) {
+			return fmt.Sprintf("Renamed context %s to %s", args[0], args[1]), file.Rename(args[0], args[1])
+		})
+	})
 }
 
 func newRemove(f *cli.Factory) *cobra.Command {
-	return &cobra.Command{
-		Use:               "remove NAME...",
+	return changing(f, &cobra.Command{
+		Use:               "remove [options] NAME...",
 		Short:             "Forget contexts",
 		Long:              "Forget contexts. The clusters and files they name are not touched.",
 		Example:           "ctl context remove staging",
 		ValidArgsFunction: f.CompleteContexts(-1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cli.Usagef(cmd, "At least one NAME must be given.")
-			}
-			return edit(f, func(file *contextfile.File) (string, error) {
-				for _, name := range args {
-					if err := file.Remove(name); err != nil {
-						return "", err
-					}
+	}, func(cmd *cobra.Command, change *cli.Change, args []string) error {
+		if len(args) == 0 {
+			return cli.Usagef(cmd, "At least one NAME must be given.")
+		}
+		names := strings.Join(args, ", ")
+		return edit(f, change, "remove context "+names, names, func(file *contextfile.File) (string, error) {
+			for _, name := range args {
+				if err := file.Remove(name); err != nil {
+					return "", err
 				}
-				return "Removed context " + strings.Join(args, ", "), nil
-			})
-		},
-	}
+			}
+			return "Removed context " + names, nil
+		})
+	})
 }
 
 func newImport(f *cli.Factory) *cobra.Command {
 	var replace, chosen, storeToken bool
-	cmd := &cobra.Command{
+	cmd := changing(f, &cobra.Command{
 		Use:   "import [options] NAME",
 		Short: "Make a context of the variables set now",
 		Long: `Make a context of the variables CTL_* and CONSUL_* that are set now. A token in a
 variable is left out unless --store-token is given.`,
 		Example: `CONSUL_HTTP_ADDR=10.0.0.1:8500 ctl context import old-cluster
 ctl context import prod -use`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return cli.Usagef(cmd, "One NAME must be given.")
-			}
-			c, err := fromEnvironment(f, storeToken)
-			if err != nil {
-				return err
-			}
-			return add(f, args[0], c, replace, chosen)
-		},
-	}
+	}, func(cmd *cobra.Command, change *cli.Change, args []string) error {
+		if len(args) != 1 {
+			return cli.Usagef(cmd, "One NAME must be given.")
+		}
+		c, err := fromEnvironment(f, storeToken)
+		if err != nil {
+			return err
+		}
+		return add(f, change, args[0], c, replace, chosen)
+	})
 	cmd.Flags().BoolVar(&replace, "replace", false, "write over a context of this name")
 	cmd.Flags().BoolVar(&chosen, "use", false, "choose the context, too")
 	cmd.Flags().BoolVar(&storeToken, "store-token", false, "keep a token of a variable in the file, where others may find it")

@@ -7,7 +7,9 @@
 package dashboard
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -29,7 +31,7 @@ import (
 type options struct {
 	f         *cli.Factory
 	conn      *cli.Conn
-	format    *cli.Format
+	format    *cli.Output
 	once      bool
 	plain     bool
 	noStream  bool
@@ -90,7 +92,7 @@ ctl dash --print-keys`,
 	flags.StringVar(&o.theme, "theme", "", "`NAME` of the colours: "+strings.Join(ui.Themes(), ", "))
 	// Names are fixed; this fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("theme", cobra.FixedCompletions(ui.Themes(), cobra.ShellCompDirectiveNoFileComp))
-	o.format = cli.FormatFlag(cmd)
+	o.format = f.Output(cmd)
 	o.conn = f.ConnectServer(cmd)
 	cli.DetailedExit(cmd)
 	return cmd
@@ -149,7 +151,7 @@ const (
 // form is the one that was asked for, or that is left.
 func (o *options) form() form {
 	switch {
-	case o.once || o.format.JSON() || !o.f.Streams.OutTerminal:
+	case o.once || !o.format.Text() || !o.f.Streams.OutTerminal:
 		return once
 	case o.plain || o.env("CTL_ACCESSIBLE") != "" && o.env("CTL_ACCESSIBLE") != "0" || o.env("TERM") == "dumb":
 		return lineByLine
@@ -208,17 +210,52 @@ func (o *options) show(ctx context.Context, c tui.Config, f form) error {
 func (o *options) print(ctx context.Context, c tui.Config) error {
 	ctx, stop := context.WithTimeout(ctx, tui.OncePatience)
 	defer stop()
-	form := tui.AsScreen
-	if o.format.JSON() {
-		form = tui.AsJSON
-	}
 	if !o.f.Streams.ColorOut() {
 		c.Looks.Plain = true
 	}
-	if err := tui.Once(ctx, c, o.f.Streams.Out, form, o.f.Streams.Width()); err != nil {
+	var err error
+	if o.format.Text() {
+		err = tui.Once(ctx, c, o.f.Streams.Out, tui.AsScreen, o.f.Streams.Width())
+	} else {
+		err = o.printData(ctx, c)
+	}
+	if err != nil {
 		return cli.Failf("Error showing the dashboard: %w", err)
 	}
 	return nil
+}
+
+// printData writes what the screen shows as data. Screens differ in what they
+// show: the rows are those of a list, or the whole.
+func (o *options) printData(ctx context.Context, c tui.Config) error {
+	var b bytes.Buffer
+	if err := tui.Once(ctx, c, &b, tui.AsJSON, 0); err != nil {
+		return err
+	}
+	if o.format.JSON() {
+		_, err := o.f.Streams.Out.Write(b.Bytes())
+		return err
+	}
+	var data any
+	if err := json.Unmarshal(b.Bytes(), &data); err != nil {
+		return err
+	}
+	rows, list := data.([]any)
+	if !list {
+		rows = []any{data}
+	}
+	return cli.ShowDocument(o.format, cli.View[any]{Name: nameOf}, data, rows, nil)
+}
+
+// nameOf is what a row of any screen is called.
+func nameOf(row any) string {
+	fields, _ := row.(map[string]any)
+	for _, field := range []string{"Name", "Key", "Node", "ID", "Address"} {
+		if name, ok := fields[field].(string); ok {
+			return name
+		}
+	}
+	return ""
 }
 
 func closeSession(c tui.Config) {

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/cli"
-	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/ctl-sh/ctl/internal/tui/ui"
 )
 
@@ -88,24 +87,27 @@ func lineOf(data []byte, err error) int {
 	return 1 + bytes.Count(data[:max(0, min(at, len(data)))], []byte("\n"))
 }
 
-// writeKeys prints the keys as a table, or as JSON.
+// binding is a key, or several, and what it does.
+type binding struct {
+	Action  ui.Action
+	Keys    []string
+	Help    string
+	Mutates bool
+}
+
+var bindings = cli.View[binding]{
+	Columns: []cli.Column[binding]{
+		{Name: "Action", Value: func(b binding) string { return string(b.Action) }},
+		{Name: "Keys", Value: func(b binding) string { return strings.Join(b.Keys, " ") }},
+		{Name: "What it does", Value: func(b binding) string { return b.Help }},
+	},
+}
+
+// writeKeys prints the keys.
 func (o *options) writeKeys(k *ui.KeyMap) error {
-	if o.format.JSON() {
-		type binding struct {
-			Action  ui.Action
-			Keys    []string
-			Help    string
-			Mutates bool
-		}
-		out := []binding{}
-		for _, b := range k.Bindings() {
-			out = append(out, binding{b.Action, b.Keys, b.Help, b.Mutates})
-		}
-		return cli.WriteJSON(o.f.Streams.Out, out)
-	}
-	t := iostreams.NewTable("Action", "Keys", "What it does")
+	var rows []binding
 	for _, b := range k.Bindings() {
-		t.Row(string(b.Action), strings.Join(b.Keys, " "), b.Help)
+		rows = append(rows, binding{b.Action, b.Keys, b.Help, b.Mutates})
 	}
-	return t.Write(o.f.Streams.Out)
+	return cli.Show(o.format, bindings, rows)
 }

@@ -23,6 +23,7 @@ var (
 
 type certOptions struct {
 	f                   *cli.Factory
+	change              *cli.Change
 	server, client, cli bool
 	ca, key             string
 	datacenter, domain  string
@@ -62,6 +63,7 @@ ctl tls cert create -cli`,
 	fl.IntVar(&o.days, "days", 365, "`DAYS` the certificate is valid for")
 	fl.StringArrayVar(&o.dnsNames, "additional-dnsname", nil, "further DNS `NAME`; may be repeated")
 	fl.StringArrayVar(&o.addresses, "additional-ipaddress", nil, "further IP `ADDRESS`; may be repeated")
+	o.change = f.FileChange(cmd)
 	return cmd
 }
 
@@ -130,22 +132,33 @@ func (o *certOptions) run(cmd *cobra.Command) error {
 		fmt.Fprintf(o.f.Streams.Err, "==> WARNING: %s is valid until %s only: from then on nobody accepts this certificate, either\n",
 			caFile, ca.Cert.NotAfter.Format(time.DateOnly))
 	}
-	if wanted.Role == issue.Server {
-		fmt.Fprint(o.f.Streams.Out, `==> WARNING: whoever holds a server's certificate can become a server of the
-    cluster and read everything in it. Bring it to servers only, and keep its
-    key as safe as that of the authority.
-`)
-	}
-	fmt.Fprintf(o.f.Streams.Out, "==> Using %s and %s\n", caFile, caKeyFile)
-	cert, key, err := ca.Issue(wanted)
-	if err != nil {
-		return err
-	}
 	certFile, keyFile, err := freeNames(fmt.Sprintf("%s-%s-%s", wanted.Datacenter, wanted.Role, wanted.Domain))
 	if err != nil {
 		return err
 	}
-	return save(o.f.Streams.Out, certFile, cert, keyFile, key)
+	if ok, err := o.change.Begin("make a certificate for a %s, valid for %d days and signed by %s, in %s and %s", wanted.Role, o.days, caFile, certFile, keyFile); !ok {
+		return err
+	}
+	return o.issue(ca, wanted, certFile, keyFile, fmt.Sprintf("==> Using %s and %s", caFile, caKeyFile))
+}
+
+// issue makes the certificate and tells by what.
+func (o *certOptions) issue(ca *issue.Authority, wanted issue.Options, certFile, keyFile, using string) error {
+	if wanted.Role == issue.Server {
+		if err := o.change.Printf(`==> WARNING: whoever holds a server's certificate can become a server of the
+    cluster and read everything in it. Bring it to servers only, and keep its
+    key as safe as that of the authority.`); err != nil {
+			return err
+		}
+	}
+	if err := o.change.Printf("%s", using); err != nil {
+		return err
+	}
+	cert, key, err := ca.Issue(wanted)
+	if err != nil {
+		return err
+	}
+	return save(o.change, certFile, cert, keyFile, key)
 }
 
 func loadAuthority(certFile, keyFile string) (*issue.Authority, error) {

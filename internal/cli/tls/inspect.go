@@ -10,10 +10,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/cli"
+	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/ctl-sh/ctl/internal/tlsconf/issue"
 	"github.com/spf13/cobra"
 )
@@ -22,8 +25,7 @@ import (
 const dialTime = 10 * time.Second
 
 type inspectOptions struct {
-	f          *cli.Factory
-	format     *cli.Format
+	out        *cli.Output
 	ca         string
 	cert, key  string
 	serverName string
@@ -43,7 +45,7 @@ type Finding struct {
 }
 
 func newInspectCommand(f *cli.Factory) *cobra.Command {
-	o := &inspectOptions{f: f}
+	o := &inspectOptions{}
 	cmd := &cobra.Command{
 		Use:   "inspect [options] FILE|HOST:PORT...",
 		Short: "Say what certificates are, and what they may do in a cluster",
@@ -62,7 +64,7 @@ ctl tls inspect -ca-file consul-agent-ca.pem 10.0.0.1:8300 10.0.0.1:8501`,
 	fl.StringVar(&o.cert, "client-cert", "", "`FILE` with a certificate to present to a port")
 	fl.StringVar(&o.key, "client-key", "", "`FILE` with its key")
 	fl.StringVar(&o.serverName, "tls-server-name", "", "`NAME` the first certificate must be for")
-	o.format = cli.FormatFlag(cmd)
+	o.out = f.Output(cmd)
 	return cmd
 }
 
@@ -91,22 +93,61 @@ func (o *inspectOptions) run(cmd *cobra.Command, args []string) error {
 		bad = bad || len(one.Problems) > 0
 		found = append(found, one)
 	}
-	if o.format.JSON() {
-		if err := cli.WriteJSON(o.f.Streams.Out, found); err != nil {
-			return err
-		}
-	} else {
+	err := cli.ShowDocument(o.out, listing, found, rows(found), func(w io.Writer) error {
 		for i, one := range found {
 			if i > 0 {
-				fmt.Fprintln(o.f.Streams.Out)
+				fmt.Fprintln(w)
 			}
-			show(o.f.Streams.Out, one)
+			show(w, one)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if bad {
 		return cli.ErrReported
 	}
 	return nil
+}
+
+// row is one certificate of a finding.
+type row struct {
+	Source string
+	Number int // in its file or chain, from 1
+	issue.Description
+	Problems []string // of the finding, with its first certificate
+}
+
+func rows(found []Finding) []row {
+	var list []row
+	for _, f := range found {
+		for i, c := range f.Certificates {
+			r := row{Source: f.Source, Number: i + 1, Description: c, Problems: []string{}}
+			if i == 0 {
+				r.Problems = f.Problems
+			}
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// listing is the certificates as a table; as text they are told one by one.
+var listing = cli.View[row]{
+	Columns: []cli.Column[row]{
+		{Name: "Source", Value: func(r row) string { return r.Source }},
+		{Name: "#", Value: func(r row) string { return strconv.Itoa(r.Number) }},
+		{Name: "Subject", Value: func(r row) string { return r.Subject }},
+		{Name: "Not after", Value: func(r row) string { return r.NotAfter.Format(time.RFC3339) }},
+		{Name: "Names", Value: func(r row) string { return strings.Join(slices.Concat(r.DNSNames, r.IPAddresses, r.URIs), ", ") }},
+		{Name: "Problems", Value: func(r row) string { return strings.Join(r.Problems, "; ") }, Tone: func(row) iostreams.Tone { return iostreams.Bad }},
+		{Name: "Issuer", Wide: true, Value: func(r row) string { return r.Issuer }},
+		{Name: "Serial", Wide: true, Value: func(r row) string { return r.Serial }},
+		{Name: "SHA-256", Wide: true, Value: func(r row) string { return r.Fingerprint }},
+		{Name: "Key", Wide: true, Value: func(r row) string { return r.Key }},
+		{Name: "May be", Wide: true, Value: func(r row) string { return strings.Join(r.Roles, ", ") }},
+	},
 }
 
 // look inspects a file, or a port where there is no such file.

@@ -10,7 +10,6 @@ package tls
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -33,7 +32,7 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 }
 
 type caOptions struct {
-	f                           *cli.Factory
+	change                      *cli.Change
 	days                        int
 	domain, commonName, cluster string
 	constrain                   bool
@@ -41,7 +40,7 @@ type caOptions struct {
 }
 
 func newCACommand(f *cli.Factory) *cobra.Command {
-	o := &caOptions{f: f}
+	o := &caOptions{}
 	cmd := &cobra.Command{
 		Use:   "create [options]",
 		Short: "Make a certificate authority in the working directory",
@@ -61,6 +60,7 @@ ctl tls ca create -domain example -days 3650 -name-constraint`,
 	fl.StringVar(&o.cluster, "cluster-id", "", "`ID` of the cluster, to be put into the authority as a SPIFFE URI")
 	fl.BoolVar(&o.constrain, "name-constraint", false, "let the authority sign names of the domain and localhost only")
 	fl.StringArrayVar(&o.constraints, "additional-name-constraint", nil, "further `DOMAIN` it may sign names of, with -name-constraint; may be repeated")
+	o.change = f.FileChange(cmd)
 	return cmd
 }
 
@@ -83,13 +83,16 @@ func (o *caOptions) run(cmd *cobra.Command) error {
 	if err := absent(certFile, keyFile); err != nil {
 		return err
 	}
+	if ok, err := o.change.Begin("make a certificate authority for the domain %s, valid for %d days, in %s and %s", domain, o.days, certFile, keyFile); !ok {
+		return err
+	}
 	ca, err := issue.NewAuthority(issue.AuthorityOptions{
 		Domain: domain, CommonName: o.commonName, ClusterID: o.cluster, NameConstraints: allowed, Life: time.Duration(o.days) * day,
 	})
 	if err != nil {
 		return err
 	}
-	return save(o.f.Streams.Out, certFile, ca.CertPEM, keyFile, ca.KeyPEM)
+	return save(o.change, certFile, ca.CertPEM, keyFile, ca.KeyPEM)
 }
 
 // domainOf checks a -domain.
@@ -112,15 +115,19 @@ func absent(files ...string) error {
 }
 
 // save writes a certificate and its key, or neither of them.
-func save(out io.Writer, certFile string, cert []byte, keyFile string, key []byte) error {
+func save(change *cli.Change, certFile string, cert []byte, keyFile string, key []byte) error {
 	if err := write(certFile, cert, 0o644); err != nil {
 		return err
 	}
 	if err := write(keyFile, key, 0o600); err != nil {
 		return errors.Join(err, os.Remove(certFile))
 	}
-	_, err := fmt.Fprintf(out, "==> Saved %s\n==> Saved %s\n", certFile, keyFile)
-	return err
+	for _, name := range []string{certFile, keyFile} {
+		if err := change.Made(name, "==> Saved %s", name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write makes a new file; it never replaces one.

@@ -74,6 +74,43 @@ func TestThreeCommands(t *testing.T) {
 	}
 }
 
+// TestDryRuns checks that a dry run finds what would be refused, and leaves
+// nothing behind.
+func TestDryRuns(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if got := ok(t, "ca", "create", "-dry-run"); got.Out != "Dry run, nothing was changed. Would make a certificate authority for the domain consul, valid for 1825 days, in consul-agent-ca.pem and consul-agent-ca-key.pem\n" {
+		t.Errorf("ca create: %q", got.Out)
+	}
+	if got := do(t, "cert", "create", "-client", "-dry-run"); got.Code != 1 || !strings.HasPrefix(got.Err, "the authority's certificate cannot be read") {
+		t.Errorf("cert create without an authority: %+v", got)
+	}
+	if got := ok(t, "ca", "create", "-o", "name"); got.Out != "consul-agent-ca.pem\nconsul-agent-ca-key.pem\n" {
+		t.Errorf("names of what was made: %q", got.Out)
+	}
+	if got := ok(t, "cert", "create", "-client", "-dry-run"); !strings.HasSuffix(got.Out, "in dc1-client-consul-0.pem and dc1-client-consul-0-key.pem\n") {
+		t.Errorf("cert create: %q", got.Out)
+	}
+	if got := do(t, "ca", "create", "-dry-run"); got.Code != 1 || !strings.Contains(got.Err, "already exists") {
+		t.Errorf("of files that are there: %+v", got)
+	}
+	if files, err := os.ReadDir("."); err != nil || len(files) != 2 {
+		t.Errorf("files: %v, %v", files, err)
+	}
+}
+
+func TestInspectForms(t *testing.T) {
+	t.Chdir(t.TempDir())
+	ok(t, "ca", "create", "-common-name", "test")
+	got := ok(t, "inspect", "-o", "table", "consul-agent-ca.pem")
+	if !strings.HasPrefix(got.Out, "Source               #  Subject ") || !strings.Contains(got.Out, "consul-agent-ca.pem  1  CN=test") {
+		t.Errorf("table: %s", got.Out)
+	}
+	got = ok(t, "inspect", "-o", "go-template={{range .}}{{(index .Certificates 0).CA}}{{end}}", "consul-agent-ca.pem")
+	if got.Out != "true" {
+		t.Errorf("template: %q", got.Out)
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	t.Chdir(t.TempDir())
 	ok(t, "ca", "create")

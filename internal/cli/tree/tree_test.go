@@ -289,8 +289,8 @@ func TestFreeTails(t *testing.T) {
 }
 
 // TestEveryCommandIsReadOrChange holds every command to one of three sorts:
-// it shows something, and has --format; it changes something in a cluster, and
-// has --dry-run and --yes; or it is named here.
+// it shows something, and has --format; it changes something, and has --dry-run
+// and, where that is in a cluster, --yes; or it is named here.
 func TestEveryCommandIsReadOrChange(t *testing.T) {
 	var neither []string
 	for _, c := range commands(newTree()) {
@@ -299,8 +299,9 @@ func TestEveryCommandIsReadOrChange(t *testing.T) {
 		}
 		name := strings.TrimPrefix(c.CommandPath(), "ctl ")
 		format := c.Flags().Lookup("format") != nil
-		if changes := c.Flags().Lookup("dry-run") != nil && c.Flags().Lookup("yes") != nil; changes != cli.Changes(c) || (changes && !format) {
-			t.Errorf("%s: changes something: %v, has --dry-run and --yes: %v, has --format: %v", name, cli.Changes(c), changes, format)
+		dryRun, yes := c.Flags().Lookup("dry-run") != nil, c.Flags().Lookup("yes") != nil
+		if changes := cli.Changes(c) || cli.ChangesFiles(c); changes != dryRun || yes != cli.Changes(c) || (changes && !format) {
+			t.Errorf("%s: changes something: %v, has --dry-run: %v, --yes: %v, --format: %v", name, changes, dryRun, yes, format)
 		}
 		if !format {
 			neither = append(neither, name)
@@ -309,8 +310,7 @@ func TestEveryCommandIsReadOrChange(t *testing.T) {
 	slices.Sort(neither)
 	want := []string{
 		"agent", "completion bash", "completion fish", "completion powershell", "completion zsh",
-		"context add", "context import", "context previous", "context remove", "context rename", "context use",
-		"debug", "help", "keygen", "monitor", "tls ca create", "tls cert create", "watch",
+		"debug", "help", "keygen", "monitor", "watch",
 	}
 	if d := cmp.Diff(neither, want); d != "" {
 		t.Errorf("commands without --format (- got, + want):\n%s", d)
@@ -323,7 +323,7 @@ func TestEveryCommandIsReadOrChange(t *testing.T) {
 func TestReads(t *testing.T) {
 	var reads []string
 	for _, c := range commands(newTree()) {
-		if !c.HasSubCommands() && c.Flags().Lookup("format") != nil && !cli.Changes(c) {
+		if !c.HasSubCommands() && c.Flags().Lookup("format") != nil && !cli.Changes(c) && !cli.ChangesFiles(c) {
 			reads = append(reads, strings.TrimPrefix(c.CommandPath(), "ctl "))
 		}
 	}
@@ -354,7 +354,7 @@ func TestReadsHaveWatch(t *testing.T) {
 	}
 	for _, c := range commands(newTree()) {
 		name := strings.TrimPrefix(c.CommandPath(), "ctl ")
-		if c.HasSubCommands() || c.Flags().Lookup("format") == nil || cli.Changes(c) {
+		if c.HasSubCommands() || c.Flags().Lookup("format") == nil || cli.Changes(c) || cli.ChangesFiles(c) {
 			continue
 		}
 		if has := c.Flags().Lookup("watch") != nil; has == (without[name] != "") {
