@@ -13,8 +13,8 @@
 // asks for it. Distances are as they are when the answer is made: they wake
 // nobody who waits for a change, and move no index.
 //
-// Not here: gateways. merge-central-config and peers are accepted and ignored. What an
-// agent keeps of answers, and cached, is package view's; it selects with what is
+// Not here: gateways and peers. merge-central-config is accepted and ignored; what is
+// asked of a peer is not there, as there are none. What an agent keeps of answers, and cached, is package view's; it selects with what is
 // here ([Found]), so that it answers what a server would.
 //
 // Source: the public documentation of the catalog's and health's HTTP API.
@@ -103,6 +103,7 @@ var (
 	errMissingNode    = failure.New(failure.BadRequest, failure.TextMissingNode)
 	errMissingService = failure.New(failure.BadRequest, failure.TextMissingService)
 	errMissingState   = failure.New(failure.BadRequest, "Missing check state")
+	errPeerAndGroup   = failure.New(failure.BadRequest, "Cannot specify both ?peer and a sameness group: ask for one of them")
 )
 
 func (a *API) datacenters(context.Context, *httpapi.Request) (*httpapi.Response, error) {
@@ -113,24 +114,29 @@ func (a *API) datacenters(context.Context, *httpapi.Request) (*httpapi.Response,
 type selection[Row any] struct {
 	filter *expr.Filter[Row]
 	auth   authz.Authorizer
+	peer   bool // what a peer exports is asked for, which is nothing
 }
 
 // selecting prepares a selection. Row is the public form of what is filtered.
 func selecting[Row any](ctx context.Context, a *API, r *httpapi.Request) (selection[Row], error) {
+	peer := r.Query.Get("peer") != ""
+	if peer && (r.Query.Get("sameness-group") != "" || r.Query.Get("sg") != "") {
+		return selection[Row]{}, errPeerAndGroup
+	}
 	f, err := expr.Compile[Row](r.Query.Get("filter"))
 	if err != nil {
 		return selection[Row]{}, failure.Wrap(failure.Invalid, err)
 	}
 	auth, err := a.Authz.Resolve(ctx, r.Options.Token)
-	return selection[Row]{filter: f, auth: auth}, err
+	return selection[Row]{filter: f, auth: auth, peer: peer}, err
 }
 
 func (s *selection[Row]) mayReadNode(node string) bool {
-	return s.auth.Allow(authz.Node, node, authz.Read)
+	return !s.peer && s.auth.Allow(authz.Node, node, authz.Read)
 }
 
 func (s *selection[Row]) mayReadService(service string) bool {
-	return s.auth.Allow(authz.Service, service, authz.Read)
+	return !s.peer && s.auth.Allow(authz.Service, service, authz.Read)
 }
 
 func (s *selection[Row]) mayReadInstance(in catalog.Instance) bool {
