@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -41,8 +42,12 @@ type services struct {
 func (a *Agent) newServices(rt *config.Runtime) (*services, error) {
 	log := a.log.With(logging.KeyComponent, "agent.services")
 	s := &services{lan: a.lan}
+	var agentTLS func() *tls.Config
+	if rt.EnableAgentTLSForChecks {
+		agentTLS = a.tls.Client
+	}
 	s.runner = checks.New(checks.Config{
-		OutputMaxSize: rt.CheckOutputMaxSize, DiscardOutput: rt.DiscardCheckOutput,
+		AgentTLS: agentTLS, OutputMaxSize: rt.CheckOutputMaxSize, DiscardOutput: rt.DiscardCheckOutput,
 		Requester: requester{a}, DockerHost: os.Getenv("DOCKER_HOST"), Logger: log,
 	})
 	dir := rt.DataDir

@@ -18,6 +18,7 @@ package checks
 import (
 	"container/heap"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -52,6 +53,10 @@ type Config struct {
 	// Requester reaches the catalog, for aliases of other nodes; nil makes
 	// those critical.
 	Requester Requester
+	// AgentTLS returns what checks over TLS begin with: the agent's certificate
+	// and authorities, as they are now, in a configuration that is the
+	// caller's. nil is no certificate and the system's authorities.
+	AgentTLS func() *tls.Config
 	// DockerHost is where the Docker daemon listens: unix:// or tcp://; ""
 	// is its usual socket.
 	DockerHost string

@@ -24,13 +24,13 @@ func (r *Runner) probe(d *Definition) probe {
 	case HTTP:
 		return r.httpProbe(d)
 	case TCP:
-		return tcpProbe(d)
+		return r.tcpProbe(d)
 	case UDP:
-		return udpProbe(d)
+		return r.udpProbe(d)
 	case GRPC:
-		return grpcProbe(d)
+		return r.grpcProbe(d)
 	case H2Ping:
-		return h2Probe(d)
+		return r.h2Probe(d)
 	case Script:
 		return scriptProbe(d, r.size(d))
 	case Docker:
@@ -52,21 +52,36 @@ func newTransport(conf *tls.Config) *http.Transport {
 	return &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, TLSClientConfig: conf, MaxResponseHeaderBytes: 256 << 10}
 }
 
-func (d *Definition) tlsConfig() *tls.Config {
-	if d.TLSServerName == "" && !d.TLSSkipVerify {
-		return nil
+// tlsConfig returns what a run of the check speaks TLS with.
+func (r *Runner) tlsConfig(d *Definition) *tls.Config {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if r.cfg.AgentTLS != nil {
+		conf = r.cfg.AgentTLS()
 	}
-	return &tls.Config{ServerName: d.TLSServerName, InsecureSkipVerify: d.TLSSkipVerify, MinVersion: tls.VersionTLS12} //nolint:gosec // the operator's choice
+	conf.ServerName, conf.InsecureSkipVerify = d.TLSServerName, d.TLSSkipVerify
+	return conf
 }
 
-func (r *Runner) httpProbe(d *Definition) probe {
+// httpClient returns what makes the client of each run. With the agent's TLS that
+// is a new one: its certificate may be another by then.
+func (r *Runner) httpClient(d *Definition) func() *http.Client {
 	client := &http.Client{Transport: r.shared}
-	if conf := d.tlsConfig(); conf != nil {
-		client.Transport = newTransport(conf)
+	if d.TLSServerName != "" || d.TLSSkipVerify {
+		client.Transport = newTransport(r.tlsConfig(d))
 	}
 	if d.DisableRedirects {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
+	if r.cfg.AgentTLS == nil {
+		return func() *http.Client { return client }
+	}
+	return func() *http.Client {
+		return &http.Client{Transport: newTransport(r.tlsConfig(d)), CheckRedirect: client.CheckRedirect}
+	}
+}
+
+func (r *Runner) httpProbe(d *Definition) probe {
+	client := r.httpClient(d)
 	method, limit := d.Method, r.size(d)
 	if method == "" {
 		method = http.MethodGet
@@ -77,7 +92,7 @@ func (r *Runner) httpProbe(d *Definition) probe {
 			return Critical, err.Error()
 		}
 		setHeader(req, d.Header)
-		resp, err := client.Do(req)
+		resp, err := client().Do(req)
 		if err != nil {
 			return Critical, err.Error()
 		}
@@ -114,9 +129,9 @@ func setHeader(req *http.Request, header map[string][]string) {
 	}
 }
 
-func tcpProbe(d *Definition) probe {
+func (r *Runner) tcpProbe(d *Definition) probe {
 	return func(ctx context.Context) (string, string) {
-		conn, err := dial(ctx, "tcp", d.TCP, d.TCPUseTLS, d)
+		conn, err := r.dial(ctx, "tcp", d.TCP, d.TCPUseTLS, d)
 		if err != nil {
 			return Critical, err.Error()
 		}
@@ -126,15 +141,12 @@ func tcpProbe(d *Definition) probe {
 }
 
 // dial opens a connection, with TLS where asked.
-func dial(ctx context.Context, network, address string, useTLS bool, d *Definition, protocols ...string) (net.Conn, error) {
+func (r *Runner) dial(ctx context.Context, network, address string, useTLS bool, d *Definition, protocols ...string) (net.Conn, error) {
 	if !useTLS {
 		var plain net.Dialer
 		return plain.DialContext(ctx, network, address)
 	}
-	conf := d.tlsConfig()
-	if conf == nil {
-		conf = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
+	conf := r.tlsConfig(d)
 	conf.NextProtos = protocols
 	secure := tls.Dialer{Config: conf}
 	return secure.DialContext(ctx, network, address)
@@ -144,9 +156,9 @@ func dial(ctx context.Context, network, address string, useTLS bool, d *Definiti
 // only a refusal is not, and that comes at once.
 const udpPatience = time.Second
 
-func udpProbe(d *Definition) probe {
+func (r *Runner) udpProbe(d *Definition) probe {
 	return func(ctx context.Context) (string, string) {
-		conn, err := dial(ctx, "udp", d.UDP, false, d)
+		conn, err := r.dial(ctx, "udp", d.UDP, false, d)
 		if err != nil {
 			return Critical, err.Error()
 		}

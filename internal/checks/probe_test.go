@@ -2,6 +2,8 @@ package checks
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +33,51 @@ func once(t *testing.T, d Definition) (string, string) {
 	ctx, cancel := context.WithTimeout(t.Context(), d.limit())
 	defer cancel()
 	return New(Config{OutputMaxSize: 100}).probe(&d)(ctx)
+}
+
+// TestAgentTLS asks services that demand the agent's certificate. Each run takes
+// what is in force then.
+func TestAgentTLS(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "hello %d", len(r.TLS.PeerCertificates))
+	}))
+	srv.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12} // which refuses at once
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	defer srv.Close()
+	addr := strings.TrimPrefix(srv.URL, "https://")
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	held := &tls.Config{MinVersion: tls.VersionTLS12}
+	r := New(Config{AgentTLS: func() *tls.Config { return held.Clone() }})
+	definitions := []Definition{
+		{HTTP: srv.URL}, {HTTP: srv.URL, TLSServerName: "example.com"}, {TCP: addr, TCPUseTLS: true},
+	}
+	var probes []probe
+	for i := range definitions {
+		probes = append(probes, r.probe(&definitions[i]))
+	}
+	for i, p := range probes {
+		if s, o := p(t.Context()); s != Critical || !strings.Contains(o, "unknown authority") {
+			t.Errorf("%+v without authorities: %s %q", definitions[i], s, o)
+		}
+	}
+	held.RootCAs = roots
+	for i, p := range probes {
+		if s, o := p(t.Context()); s != Critical || !strings.Contains(o, "tls: ") {
+			t.Errorf("%+v without a certificate: %s %q", definitions[i], s, o)
+		}
+	}
+	held.Certificates = srv.TLS.Certificates
+	for i, p := range probes {
+		if s, o := p(t.Context()); s != Passing || definitions[i].HTTP != "" && !strings.Contains(o, "hello 1") {
+			t.Errorf("%+v: %s %q", definitions[i], s, o)
+		}
+	}
+	other := Definition{HTTP: srv.URL, TLSServerName: "other.test"}
+	if s, o := r.probe(&other)(t.Context()); s != Critical || !strings.Contains(o, "other.test") {
+		t.Errorf("a certificate for another name: %s %q", s, o)
+	}
 }
 
 func expect(t *testing.T, d Definition, status, output string) {

@@ -17,13 +17,13 @@ import (
 )
 
 // grpcProbe asks host:port/service by the gRPC health protocol, version 1.
-func grpcProbe(d *Definition) probe {
+func (r *Runner) grpcProbe(d *Definition) probe {
 	address, service, _ := strings.Cut(d.GRPC, "/")
-	transport := insecure.NewCredentials()
-	if d.GRPCUseTLS {
-		transport = credentials.NewTLS(d.tlsConfig())
-	}
 	return func(ctx context.Context) (string, string) {
+		transport := insecure.NewCredentials()
+		if d.GRPCUseTLS {
+			transport = credentials.NewTLS(r.tlsConfig(d))
+		}
 		conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(transport), grpc.WithUserAgent("Consul Health Check"),
 			grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 				var plain net.Dialer
@@ -58,10 +58,10 @@ const (
 	h2MaxOtherRead = 100
 )
 
-func h2Probe(d *Definition) probe {
+func (r *Runner) h2Probe(d *Definition) probe {
 	useTLS := d.H2PingUseTLS == nil || *d.H2PingUseTLS
 	return func(ctx context.Context) (string, string) {
-		conn, err := dial(ctx, "tcp", d.H2PING, useTLS, d, "h2")
+		conn, err := r.dial(ctx, "tcp", d.H2PING, useTLS, d, "h2")
 		if err != nil {
 			return Critical, err.Error()
 		}

@@ -61,6 +61,7 @@ var comments = map[string]string{
 	"Config.DiscardCheckOutput":               "Keep no output of checks.",
 	"Config.DiscoveryMaxStale":                "Let any server answer the reads of catalog and health that name no consistency, if it heard from the leader within this time. 0 leaves them consistent.",
 	"Config.Domain":                           "Domain the DNS names of this cluster are in, and part of the names in certificates.",
+	"Config.EnableAgentTLSForChecks":          "Let checks over TLS show this agent's certificate (tls.internal_rpc) and trust its authorities instead of the system's, for services that ask their clients for a certificate.",
 	"Config.EnableDebug":                      "Serve profiles under /debug/pprof.",
 	"Config.EnableLocalScriptChecks":          "Allow checks that run programs, from configuration files only.",
 	"Config.EnableScriptChecks":               "Allow checks that run programs, also those registered over HTTP: whoever reaches the HTTP API can then run any program as the agent's user.",

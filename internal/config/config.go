@@ -188,6 +188,8 @@ type Config struct {
 	CheckOutputMaxSize int `key:"check_output_max_size" default:"4096" flag:"check_output_max_size"`
 	// Keep no output of checks.
 	DiscardCheckOutput bool `key:"discard_check_output" default:"false" reload:"yes"`
+	// Let checks over TLS show this agent's certificate (tls.internal_rpc) and trust its authorities instead of the system's, for services that ask their clients for a certificate.
+	EnableAgentTLSForChecks bool `key:"enable_agent_tls_for_checks" default:"false"`
 
 	// Ports the agent listens on. 0 or less switches a listener off.
 	Ports Ports `key:"ports"`

@@ -10,7 +10,6 @@ package config
 func later() []group {
 	return []group{
 		{capability: "these settings of service discovery", rows: []row{
-			{"enable_agent_tls_for_checks", Bool, reloadNo, "false", "Use the agent's certificate in checks."},
 			{"translate_wan_addrs", Bool, reloadNo, "false", "Answer with the WAN address of nodes of other datacenters."},
 			{"ports.sidecar_min_port", Int, reloadNo, "21000", "First port given to sidecar proxies."},
 			{"ports.sidecar_max_port", Int, reloadNo, "21255", "Last port given to sidecar proxies."},

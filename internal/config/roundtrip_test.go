@@ -31,7 +31,7 @@ func roundTrips() map[string]string {
 		"disable_http_unprintable_char_filter": `true`, "default_query_time": `"1m0s"`, "max_query_time": `"2m0s"`, "discovery_max_stale": `"5s"`, "protocol": `3`, "raft_protocol": `3`,
 		"raft_snapshot_threshold": `99`, "raft_snapshot_interval": `"9s"`, "raft_trailing_logs": `98`, "raft_prevote_disabled": `true`,
 		"services": `[{"id":"web1","name":"web"}]`, "checks": `[{"id":"c","name":"disk","ttl":"30s"}]`, "watches": `[{"handler":"cat","key":"k","type":"key"}]`,
-		"enable_script_checks": `true`, "enable_local_script_checks": `true`, "check_update_interval": `"1m0s"`, "check_output_max_size": `99`, "discard_check_output": `true`,
+		"enable_script_checks": `true`, "enable_local_script_checks": `true`, "check_update_interval": `"1m0s"`, "check_output_max_size": `99`, "discard_check_output": `true`, "enable_agent_tls_for_checks": `true`,
 		"ports.dns": `1`, "ports.http": `2`, "ports.https": `3`, "ports.grpc": `4`, "ports.grpc_tls": `5`, "ports.serf_lan": `6`, "ports.serf_wan": `7`, "ports.server": `8`,
 		"addresses.dns": `"127.0.0.1"`, "addresses.http": `"unix:///run/x"`, "addresses.https": `"127.0.0.3"`, "addresses.grpc": `"127.0.0.4"`, "addresses.grpc_tls": `"127.0.0.5"`,
 		"dns_config.allow_stale": `false`, "dns_config.max_stale": `"5s"`, "dns_config.node_ttl": `"6s"`, "dns_config.service_ttl": `{"a*":"5s"}`,

@@ -466,6 +466,23 @@ func (s *Store) HTTPS() *tls.Config {
 	}
 }
 
+// Client returns a configuration for connections that this agent begins to
+// others than agents: with its certificate, and with the authorities of its files
+// as those to trust, the system's if there are none. It is what is in force now,
+// and the caller's.
+func (s *Store) Client() *tls.Config {
+	st := s.now.Load()
+	c := &tls.Config{MinVersion: s.rules.rpc.min, CipherSuites: s.rules.rpc.suites, Time: s.cfg.Now, RootCAs: st.fileRoots} //nolint:gosec // the operator's choice
+	own := st.files[0].cert
+	if own == nil {
+		own = st.automatic
+	}
+	if own != nil {
+		c.Certificates = []tls.Certificate{*own}
+	}
+	return c
+}
+
 // Required reports whether the shared port takes TLS only.
 func (s *Store) Required() bool { return s.cfg.InternalRPC.VerifyIncoming }
 

@@ -73,6 +73,35 @@ func (f *files) issue(name string, o issue.Options) {
 	f.put(name+".pem", c)
 }
 
+// TestClient has what the agent shows to others than agents: what is in force.
+func TestClient(t *testing.T) {
+	f := newFiles(t)
+	s, err := New(Config{InternalRPC: f.settings("client"), Datacenter: "dc1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := s.Client()
+	if len(first.Certificates) != 1 || first.RootCAs == nil || first.InsecureSkipVerify || first.MinVersion != tls.VersionTLS12 {
+		t.Errorf("got %+v", first)
+	}
+	f.issue("client", issue.Options{Role: issue.Client})
+	commit, err := s.Prepare(f.settings("client"), Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit()
+	if second := s.Client(); bytes.Equal(second.Certificates[0].Certificate[0], first.Certificates[0].Certificate[0]) {
+		t.Error("the old certificate after a reload")
+	}
+	without, err := New(Config{Datacenter: "dc1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := without.Client(); len(c.Certificates) != 0 || c.RootCAs != nil {
+		t.Errorf("without files: %+v", c)
+	}
+}
+
 func (f *files) settings(name string) Settings {
 	return Settings{
 		CAFile: f.path("ca.pem"), CertFile: f.path(name + ".pem"), KeyFile: f.path(name + "-key.pem"),
