@@ -42,7 +42,8 @@ func (p *program) Init() (cmd tea.Cmd) {
 }
 
 // Update implements tea.Model.
-func (p *program) Update(msg tea.Msg) (_ tea.Model, cmd tea.Cmd) {
+func (p *program) Update(msg tea.Msg) (model tea.Model, cmd tea.Cmd) {
+	model = p // after a fault, too
 	defer p.caught(&cmd)
 	switch msg := msg.(type) {
 	case redrawMsg:

@@ -212,6 +212,9 @@ func TestFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if bytes.Contains(pty.Read(), []byte("Caught")) {
+				t.Errorf("the library had to catch something, too: %q", tail(pty.Read()))
+			}
 			for _, want := range []string{"ctl 1.2.3", "a fault, on purpose", "faulty"} {
 				if !bytes.Contains(report, []byte(want)) {
 					t.Errorf("the report has no %q:\n%s", want, report)

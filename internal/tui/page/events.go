@@ -161,14 +161,28 @@ func (p *events) View(env *Env, width, height int) []string {
 	if height >= 8 {
 		above = facts(env.Theme, width, p.pairs(env.State)...)
 	}
-	if st := &env.State.Log; st.Phase == source.Failed && st.Problem != nil && p.table.Total() > 0 {
-		above = append(above, draw(env.Theme, []note{{ui.Warning, "the log cannot be read: " + st.Problem.Text}}, width)...)
-	}
+	above = append(above, draw(env.Theme, p.logHole(&env.State.Log), width)...)
 	return p.view(env, env.State.Recent.Status, above, width, height)
 }
 
+// logHole says why there are no lines of the log. Where there is nothing else, that
+// is said in their place.
+func (p *events) logHole(l *source.Log) []note {
+	switch {
+	case l.Phase == source.Failed && l.Problem != nil && p.table.Total() > 0:
+		return []note{{ui.Warning, "the log cannot be read: " + l.Problem.Text}}
+	case l.Phase == source.Unsupported:
+		return []note{{ui.Unknown, "the log is not supported by this agent"}}
+	}
+	return nil
+}
+
 func (p *events) Sheet(env *Env) Sheet {
-	return p.sheet(env, env.State.Recent.Status, plainFacts(p.pairs(env.State)...))
+	facts := plainFacts(p.pairs(env.State)...)
+	if n := p.logHole(&env.State.Log); n != nil {
+		facts = append(facts, words(n))
+	}
+	return p.sheet(env, env.State.Recent.Status, facts)
 }
 
 func (p *events) Hints(*Env) []ui.Hint {

@@ -42,11 +42,16 @@ func hole(env *Env, st source.Status, c content, g ui.Grid, problems bool) []not
 	case st.Phase == source.Failed && st.Problem != nil:
 		return problem(env, st.Problem, c)
 	case st.Phase == source.Unsupported:
-		return []note{{ui.Unknown, "This agent cannot list " + c.what + "."}}
+		return lacking(c)
 	case st.Phase == source.Ready:
 		return []note{{ui.Info, "There are no " + c.what + "."}, {ui.Faint, c.empty}}
 	}
 	return loading(env, c)
+}
+
+// lacking says that an agent does not have what a pane is about.
+func lacking(c content) []note {
+	return []note{{ui.Unknown, "No " + c.what + ": not supported by this agent."}}
 }
 
 func loading(env *Env, c content) []note {
@@ -108,6 +113,8 @@ func old(env *Env, st source.Status) []note {
 			text += " (" + st.Problem.Rule + ")"
 		}
 		return []note{{ui.Critical, text}}
+	case st.Phase == source.Unsupported:
+		return []note{{ui.Unknown, "More is not supported by this agent."}}
 	case st.Stale:
 		return []note{{ui.Warning, "stale: no leader confirmed this, as of " + since(env.Now, st.At) + " ago"}}
 	}

@@ -86,6 +86,8 @@ func branch(env *Env, kv *source.KV, prefix string) ui.Branch {
 	switch {
 	case l.Phase == source.Failed && l.Problem != nil:
 		b.Note, b.Level = words(problem(env, l.Problem, content{"keys below " + strconv.Quote(prefix), "", `key:list on "` + prefix + `"`})), ui.Critical
+	case l.Phase == source.Unsupported:
+		b.Note, b.Level = "not supported by this agent", ui.Unknown
 	case len(b.Nodes) > 0:
 	case l.Phase == source.Ready && prefix != "":
 		b.Note, b.Level = "no keys any more", ui.Faint
@@ -108,6 +110,8 @@ func (p *keys) rootHole(env *Env) []note {
 		return nil
 	case l.Phase == source.Failed && l.Problem != nil:
 		return problem(env, l.Problem, keysAbout)
+	case l.Phase == source.Unsupported:
+		return lacking(keysAbout)
 	case l.Phase == source.Ready:
 		return []note{{ui.Info, "There are no keys."}, {ui.Faint, keysAbout.empty + ", or " + env.Keys.Key(ui.New) + " here"}}
 	}
@@ -155,6 +159,8 @@ func keyHole(env *Env, k *source.Key, key string) []note {
 		return loading(env, about)
 	case k.Phase == source.Failed && k.Problem != nil:
 		return problem(env, k.Problem, about)
+	case k.Phase == source.Unsupported:
+		return lacking(about)
 	}
 	return []note{{ui.Warning, "The key " + key + " does not exist, or no longer."}, {ui.Faint, env.Keys.Key(ui.Edit) + " writes it."}}
 }

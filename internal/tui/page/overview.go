@@ -76,7 +76,7 @@ func waiting(st source.Status) []note {
 	case st.Phase == source.Failed && st.Problem != nil:
 		return []note{{ui.Critical, st.Problem.Text}}
 	case st.Phase == source.Unsupported:
-		return []note{{ui.Unknown, "not told by this agent"}}
+		return []note{{ui.Unknown, "not supported by this agent"}}
 	}
 	return []note{{ui.Faint, "loading…"}}
 }

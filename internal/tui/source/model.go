@@ -602,9 +602,14 @@ func (m *model) failLevel(prefix string, err *Problem) {
 		return // closed meanwhile
 	}
 	l := new(*old)
-	l.Phase, l.Problem = Failed, err
-	if prefix == "" {
-		m.fail(inKV, err)
+	if err.nothing() {
+		l.Phase, l.Problem = Unsupported, nil
+		m.unsupported(inKV)
+	} else {
+		l.Phase, l.Problem = Failed, err
+		if prefix == "" {
+			m.fail(inKV, err)
+		}
 	}
 	m.touch(inKV)
 	l.Version = m.version
