@@ -3,12 +3,11 @@ package agentapi
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/authz"
+	"github.com/ctl-sh/ctl/internal/disk"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/gossip"
 	"github.com/ctl-sh/ctl/internal/httpapi"
@@ -82,11 +81,11 @@ func (a *API) diagnose(ctx context.Context, r *httpapi.Request) (*httpapi.Respon
 // small file.
 func describeDataDir(dir string) *dataDirInfo {
 	info := &dataDirInfo{Path: dir}
-	disk, err := diskUsage(dir)
+	usage, err := disk.UsageOf(dir)
 	if err == nil {
-		info.FreeBytes, info.TotalBytes = disk.Free, disk.Total
+		info.FreeBytes, info.TotalBytes = usage.Free, usage.Total
 	}
-	took, fsyncErr := measureFsync(dir)
+	took, fsyncErr := disk.Fsync(dir)
 	if fsyncErr == nil {
 		seconds := took.Seconds()
 		info.FsyncSeconds = &seconds
@@ -95,23 +94,4 @@ func describeDataDir(dir string) *dataDirInfo {
 		info.Error = err.Error()
 	}
 	return info
-}
-
-// measureFsync writes a block to a file of its own in dir and returns how long
-// it took until the disk had it.
-func measureFsync(dir string) (time.Duration, error) {
-	f, err := os.CreateTemp(dir, ".diagnose-*")
-	if err != nil {
-		return 0, fmt.Errorf("measure fsync: %w", err)
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	begun := time.Now()
-	if _, err := f.Write(make([]byte, 4096)); err != nil {
-		return 0, fmt.Errorf("measure fsync: %w", err)
-	}
-	if err := f.Sync(); err != nil {
-		return 0, fmt.Errorf("measure fsync: %w", err)
-	}
-	return time.Since(begun), nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/authz"
+	"github.com/ctl-sh/ctl/internal/disk"
 	"github.com/ctl-sh/ctl/internal/httpapi"
 )
 
@@ -80,6 +81,21 @@ type diskInfo struct {
 	InodesUsed        uint64  `json:"inodesUsed"`
 	InodesFree        uint64  `json:"inodesFree"`
 	InodesUsedPercent float64 `json:"inodesUsedPercent"`
+}
+
+// diskUsage describes the file system that holds path.
+func diskUsage(path string) (*diskInfo, error) {
+	u, err := disk.UsageOf(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &diskInfo{
+		Path: path, Total: u.Total, Free: u.Free, Used: u.Used,
+		InodesTotal: u.InodesTotal, InodesFree: u.InodesFree, InodesUsed: u.InodesTotal - min(u.InodesTotal, u.InodesFree),
+	}
+	d.UsedPercent = percent(d.Used, d.Used+d.Free)
+	d.InodesUsedPercent = percent(d.InodesUsed, d.InodesTotal)
+	return d, nil
 }
 
 func percent(part, whole uint64) float64 {
