@@ -93,14 +93,17 @@ type tlsSettings struct {
 
 // diagnosis is the answer of /v1/ctl/diagnose.
 type diagnosis struct {
-	DataDir *struct {
-		Path                  string
-		FreeBytes, TotalBytes uint64
-		FsyncSeconds          *float64
-		Error                 string
-	}
+	DataDir *dataDir
 	// Gossip is nil where the agent cannot tell.
 	Gossip *gossip
+}
+
+// dataDir is a data directory and its disk.
+type dataDir struct {
+	Path                  string
+	FreeBytes, TotalBytes uint64
+	FsyncSeconds          *float64
+	Error                 string
 }
 
 func (v *view) node() string { return v.self.Config.NodeName }
@@ -113,27 +116,35 @@ func (c *cluster) ok() []*view {
 	return slices.DeleteFunc(slices.Clone(c.views), func(v *view) bool { return v.err != nil })
 }
 
-// ask reads everything. It fails only if no agent can be asked.
-func (o *options) ask(ctx context.Context) (*cluster, error) {
+// ask reads everything; where settings name no agent, it asks those at local
+// addresses, if there are any. It fails only if no agent can be asked, and
+// returns what it has then, too.
+func (o *options) ask(ctx context.Context, local []string) (*cluster, error) {
+	c := &cluster{now: time.Now()}
 	target, err := o.conn.Target()
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	c := &cluster{now: time.Now()}
+	first := target.Endpoints
+	if target.AddressFrom == "default" && len(local) > 0 {
+		if first, err = o.conn.Endpoints(local); err != nil {
+			return c, err
+		}
+	}
 	extra, err := o.conn.Endpoints(o.addrs)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	c.add(slices.Concat(target.Endpoints, extra), true)
+	c.add(slices.Concat(first, extra), true)
 	o.fill(ctx, c.views)
 	c.dropDoubles()
 	if len(c.ok()) == 0 {
-		return nil, noneAnswers(c.views)
+		return c, noneAnswers(c.views)
 	}
 	if o.all {
 		more, err := o.conn.Endpoints(c.others())
 		if err != nil {
-			return nil, err
+			return c, err
 		}
 		before := len(c.views)
 		c.add(more, false)

@@ -30,6 +30,7 @@ type options struct {
 	out     *cli.Output
 	all     bool
 	addrs   []string
+	configs []string
 	timeout time.Duration
 }
 
@@ -51,11 +52,18 @@ Checks: leader, quorum, stale raft peers, health of servers, failed members,
 gossip both ways between agents, gossip keys, retry_join, versions, clocks, gossip
 encryption, script checks and HTTP open to the network, TLS, certificates, disk.
 
+With -config-dir this machine is looked at, too, by the configuration the agent
+has or is to have: whether it is valid, whether its ports are free or the agent's
+own, and whether its data directory can be written and has room. Where no agent
+is named otherwise, the one at the HTTP address of that configuration is asked;
+that it does not run yet is no finding.
+
 Exit codes: 0 nothing critical and no warning was found, 16 something was, 10 no
 agent can be reached, 12 the token lacks the right to ask. Notes exit 0.`,
 		Example: `ctl doctor
 ctl doctor -all
 ctl doctor -addr 10.0.0.1:8500,10.0.0.2:8500
+ctl doctor -config-dir /etc/ctl.d
 ctl doctor -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -67,6 +75,7 @@ ctl doctor -o json`,
 	}
 	cmd.Flags().BoolVar(&o.all, "all", false, "ask every member, too, at the HTTP port of the first agent")
 	cmd.Flags().StringSliceVar(&o.addrs, "addr", nil, "ask the agents at these `ADDRESSES`, too; may be repeated")
+	cmd.Flags().StringArrayVar(&o.configs, "config-dir", nil, "check this machine by the configuration in `DIR`, or a file, too; may be repeated, as the agent's")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", defaultTimeout, "wait no longer than this `TIME` for each answer of an agent")
 	o.out = f.Output(cmd)
 	o.conn = f.Connect(cmd)
@@ -109,11 +118,29 @@ type report struct {
 }
 
 func (o *options) run(ctx context.Context) error {
-	c, err := o.ask(ctx)
-	if err != nil {
+	var l *local
+	var at []string
+	if len(o.configs) > 0 {
+		l = readLocal(o.configs)
+		at = l.api()
+	}
+	c, err := o.ask(ctx, at)
+	if err != nil && (l == nil || len(c.views) == 0 || ctx.Err() != nil) {
 		return err
 	}
-	r := diagnose(c)
+	r := &report{}
+	if err == nil {
+		r = diagnose(c)
+	} else {
+		r.asked(c)
+		r.Unchecked = append(r.Unchecked, "the cluster: "+err.Error())
+	}
+	if l != nil {
+		l.check(c)
+		r.Findings = append(l.findings, r.Findings...)
+		r.Unchecked = append(l.unchecked, r.Unchecked...)
+	}
+	r.settle()
 	err = cli.ShowDocument(o.out, findingView, r, r.Findings, func(w io.Writer) error { return r.write(w) })
 	if err == nil && !r.Healthy {
 		return cli.ErrUnhealthy
@@ -123,7 +150,17 @@ func (o *options) run(ctx context.Context) error {
 
 // diagnose runs all checks.
 func diagnose(c *cluster) *report {
-	r := &report{Healthy: true, Agents: []asked{}, Findings: []finding{}, Unchecked: []string{}}
+	r := &report{}
+	r.asked(c)
+	for _, check := range checks {
+		r.Findings = append(r.Findings, check(c)...)
+	}
+	r.Unchecked = append(r.Unchecked, c.unchecked...)
+	return r
+}
+
+// asked fills Agents.
+func (r *report) asked(c *cluster) {
 	for _, v := range c.views {
 		a := asked{Address: v.address}
 		if v.err != nil {
@@ -133,17 +170,20 @@ func diagnose(c *cluster) *report {
 		}
 		r.Agents = append(r.Agents, a)
 	}
-	for _, check := range checks {
-		r.Findings = append(r.Findings, check(c)...)
-	}
+}
+
+// settle sorts the findings, and decides; lists that are empty are no null.
+func (r *report) settle() {
 	slices.SortStableFunc(r.Findings, func(a, b finding) int {
 		return slices.Index(severities, a.Severity) - slices.Index(severities, b.Severity)
 	})
+	r.Healthy = true
 	for _, f := range r.Findings {
 		r.Healthy = r.Healthy && f.Severity == note
 	}
-	r.Unchecked = append(r.Unchecked, c.unchecked...)
-	return r
+	r.Agents = append([]asked{}, r.Agents...)
+	r.Findings = append([]finding{}, r.Findings...)
+	r.Unchecked = append([]string{}, r.Unchecked...)
 }
 
 var findingView = cli.View[finding]{
@@ -172,7 +212,9 @@ func (r *report) write(w io.Writer) error {
 			names = append(names, fmt.Sprintf("%s (%s)", a.Node, a.Address))
 		}
 	}
-	fmt.Fprintf(w, "Asked %s.\n", strings.Join(names, ", "))
+	if len(names) > 0 {
+		fmt.Fprintf(w, "Asked %s.\n", strings.Join(names, ", "))
+	}
 	last := ""
 	for _, f := range r.Findings {
 		if f.Severity != last {

@@ -117,48 +117,50 @@ const (
 func checkDisks(c *cluster) []finding {
 	var list []finding
 	for _, v := range c.ok() {
-		if v.diagnosis == nil || v.diagnosis.DataDir == nil {
-			continue // it keeps nothing on disk, or cannot tell
-		}
-		d := v.diagnosis.DataDir
-		room := fmt.Sprintf("%s has %s of %s free at %s", v.where(), size(d.FreeBytes), size(d.TotalBytes), d.Path)
-		switch {
-		case d.Error != "":
-			f := finding{
-				critical, "disk", v.node(), fmt.Sprintf("The data directory of %s cannot be written.", v.node()),
-				[]string{v.where() + ": " + d.Error},
-				"Give the agent's user the right to write there; see that the disk is not mounted read-only, and is whole.",
-			}
-			if d.TotalBytes > 0 {
-				f.Evidence = append(f.Evidence, room)
-			}
-			if d.TotalBytes > 0 && d.FreeBytes < 1<<20 {
-				f.Summary = fmt.Sprintf("The disk of %s is full: its data directory cannot be written.", v.node())
-				f.Fix = "Make room there, or move data_dir to a larger disk." + diskFix(v)
-			}
-			list = append(list, f)
-		case d.TotalBytes > 0 && (d.FreeBytes < leastFree || float64(d.FreeBytes) < leastFreeShare*float64(d.TotalBytes)):
-			list = append(list, finding{
-				critical, "disk", v.node(), fmt.Sprintf("The disk of %s is nearly full.", v.node()), []string{room},
-				"Make room there, or move data_dir to a larger disk, before it is full." + diskFix(v),
-			})
-		}
-		if d.FsyncSeconds != nil && *d.FsyncSeconds > slowFsync {
-			list = append(list, finding{
-				warning, "disk", v.node(), fmt.Sprintf("The disk of %s is slow.", v.node()),
-				[]string{fmt.Sprintf("%s took %.0f ms to have 4 KiB on disk at %s", v.where(), 1000**d.FsyncSeconds, d.Path)},
-				"Every write to the cluster waits for the servers' disks. Put data_dir on a disk of its own, an SSD; look for what else writes there.",
-			})
+		if v.diagnosis != nil && v.diagnosis.DataDir != nil { // else it keeps nothing on disk, or cannot tell
+			list = append(list, diskFindings(v.node(), v.where(), v.self.Config.Server, v.diagnosis.DataDir)...)
 		}
 	}
 	return list
 }
 
-func diskFix(v *view) string {
-	if !v.self.Config.Server {
-		return ""
+// diskFindings looks at the disk of a node's data directory, as who saw it.
+func diskFindings(node, who string, server bool, d *dataDir) []finding {
+	var list []finding
+	room := fmt.Sprintf("%s has %s of %s free at %s", who, size(d.FreeBytes), size(d.TotalBytes), d.Path)
+	loss := ""
+	if server {
+		loss = " A server that cannot write its log acknowledges nothing; one that leads steps down, and ends."
 	}
-	return " A server that cannot write its log acknowledges nothing; one that leads steps down, and ends."
+	switch {
+	case d.Error != "":
+		f := finding{
+			critical, "disk", node, fmt.Sprintf("The data directory of %s cannot be written.", node),
+			[]string{who + ": " + d.Error},
+			"Give the agent's user the right to write there; see that the disk is not mounted read-only, and is whole.",
+		}
+		if d.TotalBytes > 0 {
+			f.Evidence = append(f.Evidence, room)
+		}
+		if d.TotalBytes > 0 && d.FreeBytes < 1<<20 {
+			f.Summary = fmt.Sprintf("The disk of %s is full: its data directory cannot be written.", node)
+			f.Fix = "Make room there, or move data_dir to a larger disk." + loss
+		}
+		list = append(list, f)
+	case d.TotalBytes > 0 && (d.FreeBytes < leastFree || float64(d.FreeBytes) < leastFreeShare*float64(d.TotalBytes)):
+		list = append(list, finding{
+			critical, "disk", node, fmt.Sprintf("The disk of %s is nearly full.", node), []string{room},
+			"Make room there, or move data_dir to a larger disk, before it is full." + loss,
+		})
+	}
+	if d.FsyncSeconds != nil && *d.FsyncSeconds > slowFsync {
+		list = append(list, finding{
+			warning, "disk", node, fmt.Sprintf("The disk of %s is slow.", node),
+			[]string{fmt.Sprintf("%s took %.0f ms to have 4 KiB on disk at %s", who, 1000**d.FsyncSeconds, d.Path)},
+			"Every write to the cluster waits for the servers' disks. Put data_dir on a disk of its own, an SSD; look for what else writes there.",
+		})
+	}
+	return list
 }
 
 func size(n uint64) string {

@@ -97,7 +97,11 @@ func TestHealthyThenFailingServerThenNoQuorum(t *testing.T) {
 	w := newWard(t, 4)
 	w.start(3, w.client(3, 3))
 	w.servers(3)
+	conf := filepath.Join(w.procs[2].Spec.Dir, "config")
+	warns := sick{found: "note config/bootstrap_expect", text: []string{"Asked s3 (" + w.api[2] + ").\n"}}
+	w.finds(warns, "-config-dir", conf) // its ports are in use, by itself
 	w.procs[2].Kill()
+	w.finds(sick{found: warns.found, text: []string{"  the cluster: Error asking the agent at " + w.api[2]}}, "-config-dir", conf)
 	w.finds(sick{
 		found:    "critical member/s3",
 		evidence: []string{"s1 (" + w.api[0] + ") sees s3 (" + w.at[2] + ") failed", "the servers can lose 0 more", "it is still a raft peer"},

@@ -80,4 +80,10 @@ func TestFullDisk(t *testing.T) {
 	if !w.procs[2].Running() {
 		t.Error("the agent on the full disk ended")
 	}
+	w.procs[2].Kill() // who looks at that machine finds the disk without it
+	w.finds(sick{
+		found:    "critical disk/s3, note config/bootstrap_expect, note config/bootstrap_expect",
+		evidence: []string{"this machine: ", "no space left on device"},
+		fix:      []string{"Make room there"},
+	}, "-config-dir", filepath.Join(s.Dir, "config"))
 }
