@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 					"ready": ready, "roles": roles, "eventually": eventually, "clock": clock,
 					"http": request, "send": sendBytes, "capture": capture, "fill": fill, "flip": flip, "expand": expand,
 					"listen": listen, "dns": dnsVerb, "found": found, "quiet": quiet,
-					"terminal": terminal, "press": press, "shows": shows, "resize": resize, "picture": picture,
+					"terminal": terminal, "shell": shell, "press": press, "shows": shows, "resize": resize, "picture": picture,
 				},
 			})
 		})

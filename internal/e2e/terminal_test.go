@@ -37,16 +37,29 @@ func tmux(ts *testscript.TestScript, args ...string) (string, error) {
 // that what it leaves behind can be seen.
 func terminal(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, args, 2, "terminal COLUMNSxLINES ARGS...")
-	columns, lines, ok := strings.Cut(args[0], "x")
+	onTerminal(ts, args[0], ts.Getenv("CTL")+" "+strings.Join(args[1:], " ")+`; echo "ended with $?"; exec cat`)
+}
+
+// shell runs a shell, or any program, on a terminal of that size.
+func shell(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, args, 2, "shell COLUMNSxLINES PROGRAM ARGS...")
+	onTerminal(ts, args[0], "exec "+strings.Join(args[1:], " "))
+}
+
+func onTerminal(ts *testscript.TestScript, size, line string) {
+	columns, lines, ok := strings.Cut(size, "x")
 	if !ok {
-		ts.Fatalf("%q is no size such as 120x40", args[0])
+		ts.Fatalf("%q is no size such as 120x40", size)
 	}
 	ts.Defer(func() { _, _ = tmux(ts, "kill-server") }) // may have ended
-	out, err := tmux(ts, "new-session", "-d", "-x", columns, "-y", lines,
-		ts.Getenv("CTL")+" "+strings.Join(args[1:], " ")+`; echo "ended with $?"; exec cat`)
-	if err != nil {
-		ts.Fatalf("tmux: %v: %s", err, out)
-	}
+	// The server of a session before may be about to end.
+	poll(ts, "open a terminal", screenTick, func() error {
+		out, err := tmux(ts, "new-session", "-d", "-x", columns, "-y", lines, line)
+		if err != nil {
+			return fmt.Errorf("tmux: %w: %s", err, out)
+		}
+		return nil
+	})
 }
 
 // press presses keys by their names; any other text is typed.
