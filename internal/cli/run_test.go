@@ -211,6 +211,8 @@ func TestHints(t *testing.T) {
 			[]string{"(from CONSUL_HTTP_ADDR)"}},
 		{"outcome unknown", &clitest.Answer{Status: 503, Header: http.Header{"X-Ctl-Outcome": {"unknown"}}, Body: "leadership lost"}, nil, nil,
 			[]string{"outcome unknown: Unexpected response code: 503 (leadership lost)", "Read it back", "-cas"}},
+		{"nobody could answer", &clitest.Answer{Status: 500, Header: http.Header{"X-Ctl-Kind": {"unavailable"}}, Body: "connect to 10.0.0.1"}, nil, nil,
+			[]string{"Unexpected response code: 500 (connect to 10.0.0.1)", "Nothing was changed. Try again"}},
 		{"denied without a token", &clitest.Answer{Status: 403, Body: "Permission denied"}, nil, nil, []string{"No token was sent"}},
 		{"denied with a token", &clitest.Answer{Status: 403, Body: "ACL not found"}, map[string]string{"CONSUL_HTTP_TOKEN": "secret"}, nil,
 			[]string{"The token sent came from CONSUL_HTTP_TOKEN."}},

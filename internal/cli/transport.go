@@ -17,6 +17,10 @@ const (
 	OutcomeUnknown = "unknown"
 )
 
+// kindHeader is by what an agent names the kind of a failed read whose status,
+// 500, clients of Consul try again after.
+const kindHeader = "X-Ctl-Kind"
+
 // unknownOutcome is a write that may or may not have taken place.
 type unknownOutcome struct{ err error }
 
@@ -55,12 +59,22 @@ func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get(OutcomeHeader) == OutcomeUnknown {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what came is what is shown
-		resp.Body.Close()
-		return nil, &unknownOutcome{api.StatusError{Code: resp.StatusCode, Body: strings.TrimSpace(string(text))}}
+	switch kind := resp.Header.Get(kindHeader); {
+	case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get(OutcomeHeader) == OutcomeUnknown:
+		return nil, &unknownOutcome{statusError(resp)}
+	case kind == failure.Unavailable.String():
+		return nil, failure.Wrap(failure.Unavailable, statusError(resp))
+	case kind == failure.Timeout.String():
+		return nil, failure.Wrap(failure.Timeout, statusError(resp))
 	}
 	return resp, nil
+}
+
+// statusError reads a failed answer to its end and returns what it says.
+func statusError(resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what came is what is shown
+	resp.Body.Close()
+	return api.StatusError{Code: resp.StatusCode, Body: strings.TrimSpace(string(text))}
 }
 
 // kindOf says what sort of failure a command met, as far as an HTTP answer

@@ -149,6 +149,34 @@ func TestRequestsSayWhichAgentWasAsked(t *testing.T) {
 	}
 }
 
+// TestReadsThatNobodyAnswers have the status after which the official client tries
+// again, and say what it was; writes have the status of their kind.
+func TestReadsThatNobodyAnswers(t *testing.T) {
+	handle := func(context.Context, *Request) (*Response, error) { return nil, nil }
+	for _, c := range []struct {
+		method string
+		kind   failure.Kind
+		status int
+		says   string
+	}{
+		{"GET", failure.Unavailable, 500, "unavailable"},
+		{"GET", failure.Timeout, 500, "timeout"},
+		{"GET", failure.NoLeader, 500, ""},
+		{"GET", failure.RateLimited, 429, ""},
+		{"PUT", failure.Unavailable, 503, ""},
+		{"PUT", failure.OutcomeUnknown, 503, ""},
+	} {
+		s := &script{answers: []func(context.Context) (*WireResponse, error){wireFails(c.kind, "lost")}}
+		m := newMux(t, Config{Routes: []Route{
+			{Method: "GET", Pattern: "/v1/x", Where: Server, Handle: handle}, {Method: "PUT", Pattern: "/v1/x", Where: Leader, Handle: handle},
+		}, Dispatcher: s})
+		w := ask(m, c.method, "/v1/x", "")
+		if w.Code != c.status || w.Header().Get("X-Ctl-Kind") != c.says || w.Body.String() != "lost" {
+			t.Errorf("%s, %s: %d %v %q", c.method, c.kind, w.Code, w.Header(), w.Body)
+		}
+	}
+}
+
 // TestStalenessIsForTheAskedAgent hands on reads of an agent that has
 // discovery_max_stale, and answers reads that were handed on to one.
 func TestStalenessIsForTheAskedAgent(t *testing.T) {

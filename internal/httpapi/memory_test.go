@@ -52,10 +52,10 @@ func TestMemory(t *testing.T) {
 		{name: "cached", target: "/v1/a?cached", memory: memory{recalled: kept}, dispatcher: everywhere{}, asked: 1, status: 200, body: "kept", cache: "HIT 7"},
 		{name: "cached, but memory cannot", target: "/v1/a?cached", dispatcher: far{}, asked: 1, status: 200, body: "far", cache: "MISS "},
 		{name: "a route that is never kept", target: "/v1/b?cached", memory: memory{recalled: kept}, dispatcher: far{}, status: 200, body: "far"},
-		{name: "a wait that ends with its client", target: "/v1/a?index=1", memory: memory{err: context.Canceled}, dispatcher: far{}, asked: 1, status: 504, body: "context canceled"},
+		{name: "a wait that ends with its client", target: "/v1/a?index=1", memory: memory{err: context.Canceled}, dispatcher: far{}, asked: 1, status: 500, body: "context canceled"},
 		{name: "nobody can answer, and an old answer will do", target: "/v1/a?cached", control: "stale-if-error=9", memory: memory{rescued: kept}, dispatcher: far{lost}, asked: 1, status: 200, body: "kept", cache: "HIT 7"},
-		{name: "nobody can answer, and there is no old answer", target: "/v1/a?cached", control: "stale-if-error=9", dispatcher: far{lost}, asked: 1, status: 503, body: "lost", cache: "MISS "},
-		{name: "nobody can answer, and an old answer will not do", target: "/v1/a?cached", memory: memory{rescued: kept}, dispatcher: far{lost}, asked: 1, status: 503, body: "lost", cache: "MISS "},
+		{name: "nobody can answer, and there is no old answer", target: "/v1/a?cached", control: "stale-if-error=9", dispatcher: far{lost}, asked: 1, status: 500, body: "lost", cache: "MISS "},
+		{name: "nobody can answer, and an old answer will not do", target: "/v1/a?cached", memory: memory{rescued: kept}, dispatcher: far{lost}, asked: 1, status: 500, body: "lost", cache: "MISS "},
 		{name: "a refusal is no lack of an answer", target: "/v1/a?cached", control: "stale-if-error=9", memory: memory{rescued: kept}, dispatcher: far{failure.New(failure.PermissionDenied, "no")}, asked: 1, status: 403, body: "no", cache: "MISS "},
 	} {
 		t.Run(c.name, func(t *testing.T) {

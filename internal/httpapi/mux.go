@@ -201,6 +201,9 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	route, a := m.edge(w, r)
+	if r.Method == http.MethodGet {
+		a.forReader()
+	}
 	m.logRequest(r.Context(), r.Method, r.URL.Path, r.RemoteAddr, a, begun)
 	m.write(w, r, a)
 	if route != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 
@@ -101,6 +102,23 @@ func failedAnswer(err error) *answer {
 
 // outcomeUnknown is shared by all answers; nobody changes it.
 var outcomeUnknown = http.Header{"X-Ctl-Outcome": {"unknown"}}
+
+// forReader gives a read that nobody could answer the status that clients of
+// Consul try again after. They know no other: a lock that is watched through
+// the official client is given up over a 503. The header keeps what it was.
+func (a *answer) forReader() {
+	if !a.failed || a.kind != failure.Unavailable && a.kind != failure.Timeout {
+		return
+	}
+	a.status = http.StatusInternalServerError
+	h := http.Header{}
+	maps.Copy(h, a.header)
+	h.Set(kindHeader, a.kind.String())
+	a.header = h
+}
+
+// kindHeader names the kind of failure where the status does not tell.
+const kindHeader = "X-Ctl-Kind"
 
 // buffers are reused for encoding; those grown beyond maxPooledBody are not.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

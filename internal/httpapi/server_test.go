@@ -297,13 +297,13 @@ func TestStopEndsWaitsAndLetsWorkFinish(t *testing.T) {
 		began.Wait()
 		begun = time.Now()
 		stop()
-		if got := <-read; got != (answer{503, "the agent is shutting down", 0}) {
+		if got := <-read; got != (answer{500, "the agent is shutting down", 0}) {
 			t.Errorf("blocking read: %+v", got)
 		}
 		if got := <-write; got != (answer{200, "true", 2 * time.Second}) {
 			t.Errorf("write in flight: %+v", got)
 		}
-		if got := <-endless; got.status != 504 || got.after != 5*time.Second {
+		if got := <-endless; got.status != 500 || got.after != 5*time.Second {
 			t.Errorf("a request that does not end: %+v", got)
 		}
 	})

@@ -592,8 +592,8 @@ func TestBeforeThereIsARoot(t *testing.T) {
 	if list := s.roots(); len(list.Roots) != 0 || list.ActiveRootID != "" || list.TrustDomain != "" {
 		t.Errorf("roots %+v", list)
 	}
-	for _, method := range []string{"GET", "PUT"} {
-		if w := s.do(method, "/v1/connect/ca/configuration", `{}`, ""); w.Code != 503 || !strings.Contains(w.Body.String(), "has no root yet") {
+	for method, status := range map[string]int{"GET": 500, "PUT": 503} {
+		if w := s.do(method, "/v1/connect/ca/configuration", `{}`, ""); w.Code != status || !strings.Contains(w.Body.String(), "has no root yet") {
 			t.Errorf("%s is answered %d %q", method, w.Code, w.Body)
 		}
 	}
