@@ -4,6 +4,7 @@ package tree
 
 import (
 	stdcontext "context"
+	"slices"
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/cli/catalog"
@@ -35,55 +36,88 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// command is one below the root: its name and aliases, and what makes it.
+type command struct {
+	names []string
+	make  func(*cli.Factory) *cobra.Command
+}
+
+// all lists the commands below the root.
+func all(f *cli.Factory) []command {
+	list := []command{
+		{[]string{"catalog"}, catalog.NewCommand},
+		{[]string{"check"}, check.NewCommand},
+		{[]string{"completion"}, completion.NewCommand},
+		{[]string{"connect"}, connect.NewCommand},
+		{[]string{"config"}, config.NewCommand},
+		{[]string{"context"}, context.NewCommand},
+		{[]string{"dashboard", "dash"}, dashboard.NewCommand},
+		{[]string{"debug"}, debug.NewCommand},
+		{[]string{"doctor"}, doctor.NewCommand},
+		{[]string{"force-leave"}, members.NewForceLeaveCommand},
+		{[]string{"health"}, health.NewCommand},
+		{[]string{"info"}, info.NewCommand},
+		{[]string{"join"}, members.NewJoinCommand},
+		{[]string{"keygen"}, keygen.NewCommand},
+		{[]string{"keyring"}, keyring.NewCommand},
+		{[]string{"kv"}, kv.NewCommand},
+		{[]string{"leave"}, members.NewLeaveCommand},
+		{[]string{"maint"}, maint.NewCommand},
+		{[]string{"members"}, members.NewCommand},
+		{[]string{"monitor"}, monitor.NewCommand},
+		{[]string{"operator"}, operator.NewCommand},
+		{[]string{"reload"}, reload.NewCommand},
+		{[]string{"rtt"}, rtt.NewCommand},
+		{[]string{"services", "service"}, services.NewCommand},
+		{[]string{"tls"}, tlscmd.NewCommand},
+		{[]string{"validate"}, validate.NewCommand},
+		{[]string{"wait"}, wait.NewCommand},
+		{[]string{"watch"}, watch.NewCommand},
+	}
+	if f.Agent != nil {
+		list = append(list, command{[]string{"agent"}, f.Agent})
+	}
+	return list
+}
+
 // New returns the whole command tree. It is good for one run.
-func New(f *cli.Factory) *cobra.Command {
+func New(f *cli.Factory) *cobra.Command { return build(f, all(f)) }
+
+// forRun returns the tree that args need: with the one command they name, where
+// they begin with a name. Making the others takes as long as many a command
+// itself. Whatever begins otherwise, such as help, completion and flags in front
+// of a command, gets the whole.
+func forRun(f *cli.Factory, args []string) *cobra.Command {
+	if len(args) == 0 {
+		return New(f)
+	}
+	list := all(f)
+	if i := slices.IndexFunc(list, func(c command) bool { return slices.Contains(c.names, args[0]) }); i >= 0 {
+		return build(f, list[i:i+1])
+	}
+	return New(f)
+}
+
+func build(f *cli.Factory, list []command) *cobra.Command {
+	below := make([]*cobra.Command, 0, len(list))
+	for _, c := range list {
+		below = append(below, c.make(f))
+	}
 	root := f.Root("ctl", "Run and use a cluster of agents", `ctl runs an agent that is compatible with Consul, and talks to such agents:
 members of a cluster find each other by gossip, elect a leader, keep keys, and
 know which services run where and how healthy they are.`,
-		version.NewCommand(f),
-		catalog.NewCommand(f),
-		check.NewCommand(f),
-		completion.NewCommand(f),
-		connect.NewCommand(f),
-		config.NewCommand(f),
-		context.NewCommand(f),
-		dashboard.NewCommand(f),
-		debug.NewCommand(f),
-		doctor.NewCommand(f),
-		members.NewForceLeaveCommand(f),
-		health.NewCommand(f),
-		info.NewCommand(f),
-		members.NewJoinCommand(f),
-		keygen.NewCommand(f),
-		keyring.NewCommand(f),
-		kv.NewCommand(f),
-		members.NewLeaveCommand(f),
-		maint.NewCommand(f),
-		members.NewCommand(f),
-		monitor.NewCommand(f),
-		operator.NewCommand(f),
-		reload.NewCommand(f),
-		rtt.NewCommand(f),
-		services.NewCommand(f),
-		tlscmd.NewCommand(f),
-		validate.NewCommand(f),
-		wait.NewCommand(f),
-		watch.NewCommand(f),
-	)
+		version.NewCommand(f), below...)
 	root.Example = `ctl agent -dev                 # a server to try things with
 ctl dash                       # watch it
 ctl members
 ctl kv put greeting hello
 ctl kv get greeting
 ctl services register -name web -port 8080`
-	if f.Agent != nil {
-		root.AddCommand(f.Agent(f))
-	}
 	return root
 }
 
 // Main runs the command line args, without the program's name, and returns the
 // exit code.
 func Main(ctx stdcontext.Context, f *cli.Factory, args []string) int {
-	return f.Run(ctx, New(f), args)
+	return f.Run(ctx, forRun(f, args), args)
 }

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -379,5 +380,39 @@ func TestAgentCommandIsHandedIn(t *testing.T) {
 	}
 	if code := Main(t.Context(), f, []string{"agent", "-dev", "-config-dir", "-x", "y"}); code != 0 || !slices.Equal(ran, []string{"y"}) {
 		t.Errorf("exit code %d, ran with %q", code, ran)
+	}
+}
+
+// TestOneCommandIsAsInTheWhole makes the tree for each command alone: its name and
+// aliases are those that lead to it, and it is the same as in the whole tree.
+func TestOneCommandIsAsInTheWhole(t *testing.T) {
+	factory := func() (*cli.Factory, fmt.Stringer) {
+		streams, out, _ := iostreams.Test("")
+		return &cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }, Agent: standIn}, out
+	}
+	for _, c := range commands(newTree()) {
+		path := strings.Fields(c.CommandPath())[1:]
+		if len(path) == 0 || path[0] == "help" || path[0] == "version" {
+			continue
+		}
+		t.Run(c.CommandPath(), func(t *testing.T) {
+			for _, first := range append([]string{path[0]}, c.Aliases...) {
+				if len(path) > 1 && first != path[0] {
+					continue // of a command further down
+				}
+				f, _ := factory()
+				if n := len(forRun(f, []string{first}).Commands()); n > 3 { // and version, and help
+					t.Errorf("%d commands are made for ctl %s", n, first)
+				}
+			}
+			args := append(slices.Clone(path), "-h")
+			f, whole := factory()
+			f.Run(t.Context(), New(f), args)
+			g, alone := factory()
+			g.Run(t.Context(), forRun(g, args), args)
+			if d := cmp.Diff(alone.String(), whole.String()); d != "" {
+				t.Errorf("help (- alone, + whole):\n%s", d)
+			}
+		})
 	}
 }
