@@ -39,7 +39,10 @@ func main() {
 type bench struct {
 	binary   string
 	dir      string
-	agent    string // address of its HTTP API
+	alloc    *agentproc.Allocator
+	server   string // its address
+	agent    string // that of its HTTP API
+	shown    string // that of the agent the dashboard looks at
 	process  int    // of the agent
 	services int
 	starts   int
@@ -50,7 +53,7 @@ type bench struct {
 }
 
 func run(ctx context.Context) error {
-	b := &bench{}
+	b := &bench{alloc: new(agentproc.Allocator)}
 	flag.StringVar(&b.binary, "binary", "", "the ctl to measure (default: built from this module)")
 	flag.IntVar(&b.services, "services", 5000, "how many services there are")
 	flag.IntVar(&b.starts, "starts", 20, "how often the dashboard is started")
@@ -72,13 +75,13 @@ func run(ctx context.Context) error {
 			return err
 		}
 	}
-	var alloc agentproc.Allocator
-	addr := alloc.Loopback(1)[0]
+	addr := b.alloc.Loopback(1)[0]
 	agent, err := agentproc.Start(agentproc.Spec{Binary: b.binary, Dir: b.dir, Name: "bench", Bind: addr, Dev: true})
 	if err != nil {
 		return err
 	}
 	defer agent.Kill()
+	b.server, b.shown = addr, agent.Spec.HTTPAddr()
 	b.agent, b.process = agent.Spec.HTTPAddr(), agent.PID()
 	if err := agent.Await(ctx, 20*time.Millisecond, b.leads); err != nil {
 		return err
@@ -109,7 +112,7 @@ type step struct {
 
 func (b *bench) steps() []step {
 	return []step{
-		{"start", b.starting}, {"change", b.changes}, {"scroll", b.scrolling}, {"load", b.load}, {"idle", b.idle}, {"frozen", b.frozen},
+		{"start", b.starting}, {"change", b.changes}, {"client", b.throughClient}, {"scroll", b.scrolling}, {"load", b.load}, {"idle", b.idle}, {"frozen", b.frozen},
 	}
 }
 

@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/e2e/agentproc"
 	"github.com/ctl-sh/ctl/internal/tui/ptyterm"
 )
 
@@ -24,7 +26,7 @@ const patience = 20 * time.Second
 
 // leads reports whether the agent has a leader.
 func (b *bench) leads(ctx context.Context) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.agent+"/v1/status/leader", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.shown+"/v1/status/leader", nil)
 	if err != nil {
 		return false
 	}
@@ -109,7 +111,7 @@ func (b *bench) open(screen string) (*dash, error) {
 		args = append(args, "--no-stream")
 	}
 	cmd := exec.Command(b.binary, args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "TERM=xterm-256color", "LANG=C.UTF-8", "CTL_HTTP_ADDR=" + b.agent}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "TERM=xterm-256color", "LANG=C.UTF-8", "CTL_HTTP_ADDR=" + b.shown}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = pty.Slave, pty.Slave, pty.Slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	d := &dash{Terminal: pty, cmd: cmd, began: time.Now()}
@@ -200,7 +202,27 @@ func token(i int) string {
 
 // changes measures from the request that changes a visible service to the
 // change on the terminal.
-func (b *bench) changes(ctx context.Context) error {
+func (b *bench) changes(ctx context.Context) error { return b.changesSeen(ctx, "change to terminal") }
+
+// throughClient measures the same where the dashboard looks at a client agent,
+// which passes on what a server tells it. Changes are made at the server.
+func (b *bench) throughClient(ctx context.Context) error {
+	agent, err := agentproc.Start(agentproc.Spec{
+		Binary: b.binary, Dir: filepath.Join(b.dir, "client"), Name: "client", Bind: b.alloc.Loopback(1)[0], Join: []string{b.server},
+	})
+	if err != nil {
+		return err
+	}
+	defer agent.Kill()
+	there := *b
+	there.shown = agent.Spec.HTTPAddr()
+	if err := agent.Await(ctx, 20*time.Millisecond, there.leads); err != nil {
+		return err
+	}
+	return there.changesSeen(ctx, "  through a client agent")
+}
+
+func (b *bench) changesSeen(ctx context.Context, what string) error {
 	d, err := b.ready()
 	if err != nil {
 		return err
@@ -219,7 +241,7 @@ func (b *bench) changes(ctx context.Context) error {
 		all = append(all, time.Since(began))
 		time.Sleep(25 * time.Millisecond)
 	}
-	report("change to terminal", spread(all), "p95 50 ms")
+	report(what, spread(all), "p95 50 ms")
 	return nil
 }
 
@@ -305,26 +327,41 @@ func (b *bench) load(ctx context.Context) error {
 
 // idle does nothing.
 func (b *bench) idle(ctx context.Context) error {
+	alone, err := b.agentOver(ctx)
+	if err != nil {
+		return err
+	}
 	d, err := b.ready()
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	agent, err := usageOf(b.process)
-	if err != nil {
+	var agent usage
+	spent, err := d.over(func() error {
+		var err error
+		agent, err = b.agentOver(ctx)
 		return err
-	}
-	spent, err := d.over(func() error { return sleep(ctx, b.span) })
+	})
 	if err != nil {
 		return err
 	}
 	report("idle", spent.String(), "1%")
-	after, err := usageOf(b.process)
-	if err != nil {
-		return err
-	}
-	report("  the agent meanwhile", after.since(agent).String(), "")
+	report("  the agent meanwhile", agent.String(), "")
+	report("  the agent alone", alone.String(), "")
 	return nil
+}
+
+// agentOver is what the agent takes while nothing happens.
+func (b *bench) agentOver(ctx context.Context) (usage, error) {
+	before, err := usageOf(b.process)
+	if err != nil {
+		return usage{}, err
+	}
+	if err := sleep(ctx, b.span); err != nil {
+		return usage{}, err
+	}
+	after, err := usageOf(b.process)
+	return after.since(before), err
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
