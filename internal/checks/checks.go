@@ -1,9 +1,11 @@
 // Package checks runs health checks and tells how they went.
 //
 // A Runner holds any number of checks and one goroutine that sleeps until the
-// next is due; only a check that is running has a goroutine of its own, so
-// thousands cost little. The first run of each comes at a random moment of its
-// interval, so that those registered together do not run together.
+// next is due; only a check that is running has a goroutine of its own, and some
+// goroutines wait for the next, so thousands cost little. The first run of each
+// comes at a random moment of its interval, so that those registered together do
+// not run together. Those that run seldom begin at tenths of a second, so that an
+// agent sleeps in between.
 //
 // Rules: what a check found is told to its Notifier, one result at a time for
 // each check, and never after Stop returned the check's schedule; thresholds are
@@ -71,6 +73,16 @@ const defaultOutput = 4096
 // one of them to end.
 const maxRunning = 2048
 
+// maxSpare bounds how many goroutines wait for the next check. Taking one of them
+// is cheaper than a new one, whose stack has to grow first.
+const maxSpare = 16
+
+// Checks that run seldom begin at multiples of a beat.
+const (
+	beat   = 100 * time.Millisecond
+	seldom = 10 * time.Second
+)
+
 // Runner runs checks. Make it with New, let it live in Run. Its methods may be
 // called by any number of goroutines, before Run, too.
 type Runner struct {
@@ -78,12 +90,15 @@ type Runner struct {
 	log     *slog.Logger
 	discard atomic.Bool
 	shared  *http.Transport
-	wake    chan struct{} // holds one: the schedule changed
+	began   time.Time       // what beats are counted from
+	wake    chan struct{}   // holds one: the schedule changed
+	work    chan *scheduled // holds a check for each spare goroutine that was taken
 
 	mu      sync.Mutex
 	checks  map[string]*scheduled
 	queue   schedule
 	running int
+	spare   int // goroutines that wait for work and have none yet
 }
 
 // New returns a Runner without checks.
@@ -94,7 +109,10 @@ func New(cfg Config) *Runner {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Runner{cfg: cfg, log: cfg.Logger, shared: newTransport(nil), wake: make(chan struct{}, 1), checks: map[string]*scheduled{}}
+	r := &Runner{
+		cfg: cfg, log: cfg.Logger, shared: newTransport(nil), began: time.Now(), checks: map[string]*scheduled{},
+		wake: make(chan struct{}, 1), work: make(chan *scheduled, maxSpare),
+	}
 	r.discard.Store(cfg.DiscardOutput)
 	return r
 }
@@ -118,7 +136,20 @@ func (r *Runner) Start(id string, d *Definition, to Notifier) {
 	defer r.mu.Unlock()
 	r.remove(id)
 	r.checks[id] = s
-	r.push(s, time.Now().Add(delay))
+	r.push(s, r.onBeat(s, time.Now().Add(delay)))
+}
+
+// onBeat returns when a check that is due begins: then, or on the next beat. A
+// beat is the same for all, so those that begin together have come together by
+// chance, and do so no more often as time passes.
+func (r *Runner) onBeat(s *scheduled, due time.Time) time.Time {
+	if s.probe == nil || s.def.every() < seldom {
+		return due
+	}
+	if late := due.Sub(r.began) % beat; late > 0 {
+		return due.Add(beat - late)
+	}
+	return due
 }
 
 // Stop ends the check: its run is cancelled and its result dropped. An unknown
@@ -193,10 +224,14 @@ func (r *Runner) launch(ctx context.Context, running *sync.WaitGroup) time.Durat
 			expired = append(expired, s)
 			continue
 		}
-		var run context.Context
-		run, s.cancel = context.WithCancel(ctx)
+		s.ctx, s.cancel = context.WithTimeout(ctx, s.def.limit())
 		r.running++
-		running.Go(func() { r.run(run, s) })
+		if r.spare > 0 {
+			r.spare--
+			r.work <- s
+		} else {
+			running.Go(func() { r.runAll(ctx, s) })
+		}
 	}
 	wait := idle
 	if len(r.queue) > 0 && r.running < maxRunning {
@@ -216,20 +251,39 @@ func expiredText(last string) string {
 	return "TTL expired (last output before timeout follows): " + last
 }
 
-// run runs one check once.
+// runAll runs a check once, and then others as long as it is kept to spare.
+func (r *Runner) runAll(ctx context.Context, s *scheduled) {
+	for {
+		r.run(ctx, s)
+		r.mu.Lock()
+		kept := r.spare < maxSpare
+		if kept {
+			r.spare++
+		}
+		r.mu.Unlock()
+		if !kept {
+			return
+		}
+		select {
+		case s = <-r.work:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// run runs one check once. ctx is what all end with.
 func (r *Runner) run(ctx context.Context, s *scheduled) {
-	limited, cancel := context.WithTimeout(ctx, s.def.limit())
-	status, output := s.probe(limited)
-	cancel()
-	ended := ctx.Err() != nil
+	status, output := s.probe(s.ctx)
 	s.cancel()
+	ended := ctx.Err() != nil
 	r.mu.Lock()
 	r.running--
 	current := r.checks[s.id] == s
 	var publish string
 	if current && !ended {
 		publish = s.judge(status)
-		r.push(s, time.Now().Add(s.def.every()))
+		r.push(s, r.onBeat(s, time.Now().Add(s.def.every())))
 	} else if r.running == maxRunning-1 {
 		r.nudge()
 	}
@@ -302,7 +356,8 @@ type scheduled struct {
 	probe probe // nil for TTL
 
 	due                 time.Time
-	at                  int // in the queue; -1 outside
+	at                  int             // in the queue; -1 outside
+	ctx                 context.Context // of the run that is on its way
 	cancel              context.CancelFunc
 	output              string // what a TTL check reported last
 	successes, failures int

@@ -130,25 +130,29 @@ func setHeader(req *http.Request, header map[string][]string) {
 }
 
 func (r *Runner) tcpProbe(d *Definition) probe {
+	success := fmt.Sprintf("TCP connect %s: Success", d.TCP)
 	return func(ctx context.Context) (string, string) {
 		conn, err := r.dial(ctx, "tcp", d.TCP, d.TCPUseTLS, d)
 		if err != nil {
 			return Critical, err.Error()
 		}
 		_ = conn.Close() // it was opened, which is all that was asked
-		return Passing, fmt.Sprintf("TCP connect %s: Success", d.TCP)
+		return Passing, success
 	}
 }
+
+// dialer opens connections that are closed soon: nothing has to keep them alive,
+// and to say how takes as long as to open one.
+var dialer = net.Dialer{KeepAlive: -1}
 
 // dial opens a connection, with TLS where asked.
 func (r *Runner) dial(ctx context.Context, network, address string, useTLS bool, d *Definition, protocols ...string) (net.Conn, error) {
 	if !useTLS {
-		var plain net.Dialer
-		return plain.DialContext(ctx, network, address)
+		return dialer.DialContext(ctx, network, address)
 	}
 	conf := r.tlsConfig(d)
 	conf.NextProtos = protocols
-	secure := tls.Dialer{Config: conf}
+	secure := tls.Dialer{NetDialer: &dialer, Config: conf}
 	return secure.DialContext(ctx, network, address)
 }
 

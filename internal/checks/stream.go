@@ -26,8 +26,7 @@ func (r *Runner) grpcProbe(d *Definition) probe {
 		}
 		conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(transport), grpc.WithUserAgent("Consul Health Check"),
 			grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-				var plain net.Dialer
-				return plain.DialContext(ctx, "tcp", addr)
+				return dialer.DialContext(ctx, "tcp", addr)
 			}))
 		if err != nil {
 			return Critical, err.Error()

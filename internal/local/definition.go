@@ -25,12 +25,6 @@ type Weights struct {
 	Warning int
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
-func (w *Weights) UnmarshalJSON(b []byte) error {
-	type plain Weights
-	return checks.Decode(b, (*plain)(w))
-}
-
 // ServiceDefinition is a service as it is registered, over HTTP or in a
 // configuration file. The zero value of a field is its default.
 type ServiceDefinition struct {

@@ -1,0 +1,52 @@
+package checks
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+)
+
+// nobody hears nothing.
+type nobody struct{ done chan struct{} }
+
+func (n nobody) Update(string, string, string) { n.done <- struct{}{} }
+
+// BenchmarkTCPCheck runs a TCP check again and again as the schedule does, the
+// server's side of the connection included.
+func BenchmarkTCPCheck(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	go func() { // ends with the listener
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	r := New(Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- r.Run(ctx, func() {}) }()
+	n := nobody{make(chan struct{}, 1)}
+	r.Start("c", &Definition{TCP: l.Addr().String(), Interval: Duration(time.Hour)}, n)
+	r.mu.Lock()
+	s := r.checks["c"]
+	r.mu.Unlock()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.mu.Lock()
+		r.push(s, time.Now())
+		r.mu.Unlock()
+		<-n.done
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
+}
