@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -31,8 +34,14 @@ type cluster struct {
 	autopilot *api.AutopilotState
 	roots     *api.CARootList
 
-	keys  []*keyTrouble
-	since time.Time // when probing once more began
+	// Known once all were asked; see settle.
+
+	inside   []*view // see home
+	byNode   map[string]*view
+	opinions []*opinion
+	keys     []*keyTrouble
+	byHost   map[netip.Addr]*keyTrouble
+	since    time.Time // when probing once more began
 
 	unchecked []string
 }
@@ -48,6 +57,7 @@ type view struct {
 	self      self
 	settings  settings
 	members   []*api.AgentMember
+	names     map[string]bool // of members; see has
 	leader    string
 	leaderErr error
 	skew      skew
@@ -142,7 +152,12 @@ func (o *options) ask(ctx context.Context, local []string) (*cluster, error) {
 		return c, noneAnswers(c.views)
 	}
 	if o.all {
-		more, err := o.conn.Endpoints(c.others())
+		others := c.others()
+		if n := len(others) - maxAll; n > 0 {
+			others = others[:maxAll]
+			c.unchecked = append(c.unchecked, fmt.Sprintf("%d members: -all asks %d others, servers first; name more with -addr", n, maxAll))
+		}
+		more, err := o.conn.Endpoints(others)
 		if err != nil {
 			return c, err
 		}
@@ -151,7 +166,7 @@ func (o *options) ask(ctx context.Context, local []string) (*cluster, error) {
 		o.fill(ctx, c.views[before:])
 		c.dropDoubles()
 	}
-	c.readKeys()
+	c.settle()
 	o.confirm(ctx, c)
 	o.readServers(ctx, c)
 	return c, ctx.Err()
@@ -181,23 +196,66 @@ func (c *cluster) dropDoubles() {
 	})
 }
 
+// maxAll is how many members -all asks beside those that are named: each answers
+// with a list of all.
+const maxAll = 256
+
 // others are the addresses at which members that were not asked yet may have
-// their HTTP API: their own, with the scheme and port of the first agent.
+// their HTTP API: their own, with the scheme and port of the first agent. Servers
+// come first, and then the others by lot.
 func (c *cluster) others() []string {
 	first := c.ok()[0]
 	scheme, port := "http", "8500"
 	if u, err := url.Parse(first.address); err == nil && u.Port() != "" {
 		scheme, port = u.Scheme, u.Port()
 	}
-	var list []string
+	known := map[string]bool{}
+	for _, v := range c.ok() {
+		known[v.node()] = true
+	}
+	var servers, clients []string
 	for _, m := range first.members {
-		known := slices.ContainsFunc(c.ok(), func(v *view) bool { return v.node() == m.Name })
-		if !known && (m.Status == statusAlive || m.Status == statusFailed) {
-			list = append(list, scheme+"://"+net.JoinHostPort(m.Addr, port))
+		if known[m.Name] || m.Status != statusAlive && m.Status != statusFailed {
+			continue
+		}
+		list := &clients
+		if m.Tags["role"] == "consul" {
+			list = &servers
+		}
+		*list = append(*list, scheme+"://"+net.JoinHostPort(m.Addr, port))
+	}
+	rand.Shuffle(len(clients), func(i, j int) { clients[i], clients[j] = clients[j], clients[i] })
+	return append(servers, clients...)
+}
+
+// settle puts what was read in order: members that agents see alike are kept
+// once, because there may be thousands for each of hundreds of agents.
+func (c *cluster) settle() {
+	shared := map[string]*api.AgentMember{}
+	for _, v := range c.ok() {
+		for i, m := range v.members {
+			if same := shared[m.Name]; same != nil && same.Status == m.Status && same.Addr == m.Addr && same.Port == m.Port && maps.Equal(same.Tags, m.Tags) {
+				v.members[i] = same
+			} else if same == nil {
+				shared[m.Name] = m
+			}
 		}
 	}
-	return list
+	c.readKeys()
+	c.byNode = map[string]*view{}
+	dc := c.ok()[0].self.Config.Datacenter
+	for _, v := range c.ok() {
+		if v.self.Config.Datacenter == dc && !v.cutOff {
+			c.inside = append(c.inside, v)
+			c.byNode[v.node()] = v
+		}
+	}
+	c.opinions = opinionsOf(c.inside)
 }
+
+// home are the views of agents in the datacenter of the first that answered. An
+// agent that its gossip key keeps out of the cluster is not of it.
+func (c *cluster) home() []*view { return c.inside }
 
 // maxAsked is how many agents are asked at a time.
 const maxAsked = 16
@@ -267,7 +325,7 @@ func (o *options) readExpiry(ctx context.Context, v *view) {
 // cluster that can tell; servers are asked first, because they know without a
 // leader.
 func (o *options) readServers(ctx context.Context, c *cluster) {
-	views := c.home()
+	views := slices.Clone(c.home())
 	slices.SortStableFunc(views, func(a, b *view) int {
 		rank := func(v *view) int {
 			if v.self.Config.Server {

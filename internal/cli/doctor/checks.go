@@ -180,17 +180,9 @@ func checkStalePeers(c *cluster) []finding {
 	return list
 }
 
-// home are the views of agents in the datacenter of the first that answered.
-// An agent that its gossip key keeps out of the cluster is not of it.
-func (c *cluster) home() []*view {
-	views := c.ok()
-	dc := views[0].self.Config.Datacenter
-	return slices.DeleteFunc(views, func(v *view) bool { return v.self.Config.Datacenter != dc || v.cutOff })
-}
-
 func checkMembers(c *cluster) []finding {
 	var list []finding
-	for _, o := range c.opinions() {
+	for _, o := range c.opinions {
 		if len(o.failed) == 0 || o.split() || c.keptOut(o.member.Addr) != nil {
 			continue
 		}

@@ -43,10 +43,10 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 		Long: `Ask agents how they and the cluster are, and say what is wrong, what shows it and
 what to do. Asked are the agent the settings name, or all addresses of the
 context; those of -addr; and with -all every member, at its address and the HTTP
-port of the first agent. One agent shows most; disks, clocks and doors are
-checked on those asked, and which way gossip is shut takes both ends. Nothing is
-changed; each agent asked pings members, and writes and removes one small file to
-measure its disk.
+port of the first agent: servers first, 256 at most. One agent shows most; disks,
+clocks and doors are checked on those asked, and which way gossip is shut takes
+both ends. Nothing is changed; each agent asked pings members, and writes and
+removes one small file to measure its disk.
 
 Checks: leader, quorum, stale raft peers, health of servers, failed members,
 gossip both ways between agents, gossip keys, retry_join, versions, clocks, gossip

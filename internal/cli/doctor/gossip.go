@@ -13,6 +13,7 @@ type opinion struct {
 	member        *api.AgentMember // as the first who has it sees it
 	alive, failed []*view
 	absent        []*view // who do not have it
+	have          int     // how many do
 	itself        *view   // what it says itself; nil if it was not asked
 }
 
@@ -22,11 +23,10 @@ func (o *opinion) split() bool {
 	return len(o.failed) > 0 && (len(o.alive) > 0 || o.itself != nil) || len(o.alive) > 0 && len(o.absent) > 0
 }
 
-// opinions are by name of the member. What a member says of itself does not
-// count: it is alive to itself.
-func (c *cluster) opinions() []*opinion {
+// opinionsOf returns what agents think of each member, by its name. What a member
+// says of itself does not count: it is alive to itself.
+func opinionsOf(views []*view) []*opinion {
 	byName := map[string]*opinion{}
-	views := c.home()
 	for _, v := range views {
 		for _, m := range v.members {
 			o := byName[m.Name]
@@ -34,6 +34,7 @@ func (c *cluster) opinions() []*opinion {
 				o = &opinion{member: m}
 				byName[m.Name] = o
 			}
+			o.have++
 			switch {
 			case v.node() == m.Name:
 				o.itself = v
@@ -48,7 +49,7 @@ func (c *cluster) opinions() []*opinion {
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		o := byName[name]
 		for _, v := range views {
-			if !slices.ContainsFunc(v.members, func(m *api.AgentMember) bool { return m.Name == name }) {
+			if o.have < len(views) && !v.has(name) {
 				o.absent = append(o.absent, v)
 			}
 		}
@@ -60,10 +61,22 @@ func (c *cluster) opinions() []*opinion {
 	return list
 }
 
+// has reports whether the agent has a member of that name.
+func (v *view) has(name string) bool {
+	if v.names == nil {
+		v.names = make(map[string]bool, len(v.members))
+		for _, m := range v.members {
+			v.names[m.Name] = true
+		}
+	}
+	return v.names[name]
+}
+
 func checkGossip(c *cluster) []finding {
 	var list []finding
-	for _, o := range c.opinions() {
-		if !o.split() || c.pairsExplain(o) {
+	troubles := c.troubles()
+	for _, o := range c.opinions {
+		if !o.split() || pairsExplain(troubles, o) {
 			continue
 		}
 		f := finding{

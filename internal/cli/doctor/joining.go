@@ -41,14 +41,14 @@ type keyTrouble struct {
 // readKeys finds agents that are kept out by their gossip key: what others
 // refuse of them, and what they say themselves.
 func (c *cluster) readKeys() {
+	c.byHost = map[netip.Addr]*keyTrouble{}
 	trouble := func(host netip.Addr) *keyTrouble {
-		for _, k := range c.keys {
-			if k.host == host {
-				return k
-			}
+		k := c.byHost[host]
+		if k == nil {
+			k = &keyTrouble{host: host}
+			c.keys = append(c.keys, k)
+			c.byHost[host] = k
 		}
-		k := &keyTrouble{host: host}
-		c.keys = append(c.keys, k)
 		return k
 	}
 	for _, v := range c.ok() {
@@ -77,12 +77,18 @@ func (c *cluster) readKeys() {
 				v.where(), r.Host, r.Count, times, seconds(r.SecondsAgo), refusedText(r.Reason)))
 		}
 	}
-	for _, k := range c.keys {
-		for _, v := range c.ok() {
-			for _, m := range v.members {
-				if a, err := netip.ParseAddr(m.Addr); k.node == "" && err == nil && a.Unmap() == k.host {
-					k.node = m.Name
-				}
+	if len(c.keys) == 0 {
+		return
+	}
+	for _, v := range c.ok() {
+		for _, m := range v.members {
+			k := c.keptOut(m.Addr)
+			if k == nil {
+				continue
+			}
+			k.node = cmp.Or(k.node, m.Name)
+			if m.Status == statusFailed {
+				k.evidence = append(k.evidence, fmt.Sprintf("%s sees %s failed", v.where(), m.Name))
 			}
 		}
 	}
@@ -151,12 +157,7 @@ func (c *cluster) keptOut(address string) *keyTrouble {
 	if err != nil {
 		return nil
 	}
-	for _, k := range c.keys {
-		if k.host == a.Unmap() {
-			return k
-		}
-	}
-	return nil
+	return c.byHost[a.Unmap()]
 }
 
 func checkKeys(c *cluster) []finding {
@@ -184,13 +185,6 @@ func checkKeys(c *cluster) []finding {
 		if k.node == "" {
 			f.Fix += " If no agent of yours is at that address, somebody tries to join: close the gossip port to it."
 		}
-		for _, v := range c.ok() {
-			for _, m := range v.members {
-				if m.Status == statusFailed && c.keptOut(m.Addr) == k {
-					f.Evidence = append(f.Evidence, fmt.Sprintf("%s sees %s failed", v.where(), m.Name))
-				}
-			}
-		}
 		list = append(list, f)
 	}
 	return list
@@ -212,23 +206,7 @@ func checkJoin(c *cluster) []finding {
 		if v.cutOff {
 			continue
 		}
-		known := map[netip.Addr]bool{}
-		for _, m := range v.members {
-			if a, err := netip.ParseAddr(m.Addr); err == nil {
-				known[a.Unmap()] = true
-			}
-		}
-		var missing []string
-		for _, address := range v.settings.retryJoin {
-			host := address
-			if h, _, err := net.SplitHostPort(address); err == nil {
-				host = h
-			}
-			a, err := netip.ParseAddr(strings.Trim(host, "[]"))
-			if err == nil && !known[a.Unmap()] && !slices.Contains(missing, address) && c.keptOut(host) == nil {
-				missing = append(missing, address)
-			}
-		}
+		missing := v.notJoined(c)
 		failures := v.joinFailures()
 		if len(missing) == 0 && (len(failures) == 0 || v.othersAlive()) {
 			continue
@@ -247,6 +225,32 @@ func checkJoin(c *cluster) []finding {
 		list = append(list, f)
 	}
 	return list
+}
+
+// notJoined returns the addresses of retry_join that are no member's, but for
+// those that are kept out by their gossip key.
+func (v *view) notJoined(c *cluster) []string {
+	if len(v.settings.retryJoin) == 0 {
+		return nil
+	}
+	known := map[netip.Addr]bool{}
+	for _, m := range v.members {
+		if a, err := netip.ParseAddr(m.Addr); err == nil {
+			known[a.Unmap()] = true
+		}
+	}
+	var missing []string
+	for _, address := range v.settings.retryJoin {
+		host := address
+		if h, _, err := net.SplitHostPort(address); err == nil {
+			host = h
+		}
+		a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		if err == nil && !known[a.Unmap()] && !slices.Contains(missing, address) && c.keptOut(host) == nil {
+			missing = append(missing, address)
+		}
+	}
+	return missing
 }
 
 // joinFailures is what the agent's last attempt to join met, while it has not

@@ -110,14 +110,7 @@ func (v *view) gossip() *gossip {
 }
 
 // view returns the view of the agent of that name, nil if it was not asked.
-func (c *cluster) view(node string) *view {
-	for _, v := range c.home() {
-		if v.node() == node {
-			return v
-		}
-	}
-	return nil
-}
+func (c *cluster) view(node string) *view { return c.byNode[node] }
 
 // ways are what is wrong on the way between two agents.
 type way int
@@ -294,8 +287,7 @@ func (c *cluster) reachText(w way, from, to string) (summary, fix string) {
 
 // pairsExplain reports whether all that agents see differently about a member is
 // between those that do not reach each other, which checkReach says.
-func (c *cluster) pairsExplain(o *opinion) bool {
-	troubles := c.troubles()
+func pairsExplain(troubles []*trouble, o *opinion) bool {
 	for _, v := range slices.Concat(o.failed, o.absent) {
 		if !slices.ContainsFunc(troubles, func(t *trouble) bool {
 			return t.from == v && t.name == o.member.Name || t.to == v && t.from.node() == o.member.Name
