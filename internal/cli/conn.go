@@ -52,17 +52,14 @@ func (f *Factory) ConnectServer(cmd *cobra.Command) *Conn { return f.connect(cmd
 
 func (f *Factory) connect(cmd *cobra.Command, server bool) *Conn {
 	flags := cmd.Flags()
-	for _, s := range Settings() {
-		if s.NoFlag || (s.Server && !server) {
-			continue
-		}
-		if s.Bool {
-			flags.Bool(s.Name, false, s.Usage)
-		} else {
-			flags.String(s.Name, "", s.Usage)
-		}
-		flags.Lookup(s.Name).Hidden = s.Hidden
-		flags.Lookup(s.Name).Annotations = map[string][]string{groupKey: {groupHTTP}}
+	if f.reach == nil {
+		f.reach = pflag.NewFlagSet("", pflag.ContinueOnError)
+		f.reach.SortFlags = false // help has them in the order of Settings
+		connectFlags(f.reach, false)
+	}
+	flags.AddFlagSet(f.reach)
+	if server {
+		connectFlags(flags, true)
 	}
 	flags.String(contextFlag, "", "`NAME` of the context to use; see \"ctl context\"")
 	flags.Lookup(contextFlag).Annotations = map[string][]string{groupKey: {groupHTTP}}
@@ -73,6 +70,23 @@ func (f *Factory) connect(cmd *cobra.Command, server bool) *Conn {
 		c.CompleteFlag(cmd, "datacenter", LiveDatacenters)
 	}
 	return c
+}
+
+// connectFlags adds the flags of all settings, or of those that only commands
+// have whose answer comes from the servers.
+func connectFlags(flags *pflag.FlagSet, server bool) {
+	for _, s := range Settings() {
+		switch {
+		case s.NoFlag || s.Server != server:
+			continue
+		case s.Bool:
+			flags.Bool(s.Name, false, s.Usage)
+		default:
+			flags.String(s.Name, "", s.Usage)
+		}
+		flags.Lookup(s.Name).Hidden = s.Hidden
+		flags.Lookup(s.Name).Annotations = map[string][]string{groupKey: {groupHTTP}}
+	}
 }
 
 // Client returns the HTTP client. It does not connect yet; it fails where a

@@ -18,6 +18,7 @@ import (
 	"github.com/ctl-sh/ctl/internal/buildinfo"
 	"github.com/ctl-sh/ctl/internal/iostreams"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Factory is what a command needs from outside. It is filled once and not
@@ -34,7 +35,10 @@ type Factory struct {
 	// CompletionTime bounds what a completion asks the agent; 300 ms if zero.
 	CompletionTime time.Duration
 
-	conn      *Conn  // the connection the running command uses, for error reports
+	conn *Conn // the connection the running command uses, for error reports
+	// reach has the flags of a Conn. The commands of a tree, of which one runs,
+	// have the same ones; nil before the first command and after Root.
+	reach     *pflag.FlagSet
 	exitCodes string // as --exit-codes says; empty if it was not given
 }
 

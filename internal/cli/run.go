@@ -73,6 +73,7 @@ func (f *Factory) Root(name, short, long string, version *cobra.Command, command
 	root.SetIn(f.Streams.In)
 	root.SetOut(f.Streams.Out)
 	root.SetErr(f.Streams.Err)
+	f.reach = nil // another tree runs another command
 	return root
 }
 
