@@ -60,7 +60,11 @@ type Syncer struct {
 	fresh   chan struct{} // holds one: a full sync is wanted now, with the newest
 	known   atomic.Bool   // a full sync succeeded once
 	failing atomic.Bool   // the last sync failed; Run tries again
-	told    uint64        // changes up to this one were told; of who has the turn
+	refused atomic.Bool   // something was, since the last comparison began
+	// Of who has the turn: changes up to told were told, and what differed in
+	// nothing when all was compared last.
+	told     uint64
+	compared comparison
 }
 
 // New returns a Syncer of what state knows.
@@ -155,15 +159,31 @@ func (s *Syncer) take(ctx context.Context) error {
 
 func (s *Syncer) give() { <-s.turn }
 
-// compare is a full sync.
+// compare is a full sync. The turn is the caller's.
 func (s *Syncer) compare(ctx context.Context, stale bool) error {
-	remote, err := s.read(ctx, stale)
+	a, err := s.ask(ctx, stale)
 	if err != nil {
 		return err
 	}
+	if s.known.Load() && s.comparison(a) == s.compared {
+		return s.write(ctx) // nothing differed, and nothing has changed since
+	}
+	s.compared = comparison{}
+	remote, err := s.read(ctx, a)
+	if err != nil {
+		return err
+	}
+	s.refused.Store(false)
+	before := s.comparison(a)
 	s.state.Compare(remote)
 	s.known.Store(true)
-	return s.write(ctx)
+	if err := s.write(ctx); err != nil {
+		return err
+	}
+	if s.comparison(a) == before && !s.refused.Load() {
+		s.compared = before
+	}
+	return nil
 }
 
 // Run syncs until ctx ends.

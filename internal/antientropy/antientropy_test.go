@@ -441,3 +441,54 @@ func TestPushesShare(t *testing.T) {
 		}
 	})
 }
+
+// TestQuietTimeHidesNothing changes the catalog behind the agent's back after long
+// times in which every comparison was the same.
+func TestQuietTimeHidesNothing(t *testing.T) {
+	live(t, func(t *testing.T, w *world) {
+		w.register(t, `{"name":"web","check":{"ttl":"100h"}}`)
+		w.expect(t, "register node", "register web service:web")
+		for _, step := range []struct {
+			name   string
+			change func(c *catalog)
+			want   []string
+		}{
+			{"a service is lost", func(c *catalog) { delete(c.services, "web"); delete(c.checks, "service:web") }, []string{"register web service:web"}},
+			{"a check differs", func(c *catalog) {
+				row := *c.checks["service:web"]
+				row.Status = checks.Passing
+				c.checks["service:web"] = &row
+			}, []string{"register service:web"}},
+			{"something strange is there", func(c *catalog) { c.services["stray"] = &local.Service{ID: "stray", Service: "stray"} }, []string{"deregister stray"}},
+			{"the node is lost", func(c *catalog) {
+				c.node, c.services, c.checks = nil, map[string]*local.Service{}, map[string]*local.Check{}
+			}, []string{"register node", "register web service:web"}},
+		} {
+			time.Sleep(time.Hour)
+			w.expect(t)
+			w.catalog.set(func() { step.change(w.catalog) })
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			if got := w.catalog.took(); !slices.Equal(got, step.want) {
+				t.Errorf("%s: written %q, want %q", step.name, got, step.want)
+			}
+		}
+	})
+}
+
+// TestRefusalIsTriedAgainInQuietTimes is refused with nothing else ever changing.
+func TestRefusalIsTriedAgainInQuietTimes(t *testing.T) {
+	live(t, func(t *testing.T, w *world) {
+		w.expect(t, "register node")
+		w.catalog.set(func() { w.catalog.refuse, w.catalog.status = "bad", 403 })
+		w.register(t, `{"name":"bad"}`)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := len(w.blocked); n < 25 {
+			t.Errorf("tried %d times in an hour, want with every comparison", n)
+		}
+		w.catalog.set(func() { w.catalog.refuse = "" })
+		time.Sleep(2 * time.Minute)
+		w.expect(t, "register bad")
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,19 +16,48 @@ import (
 	"github.com/ctl-sh/ctl/internal/logging"
 )
 
-// read asks the catalog what it knows of this node. With stale any server may
+// answers is what the catalog knows of this node, as it said so.
+type answers struct {
+	services, checks []byte
+}
+
+// ask asks the catalog what it knows of this node. With stale any server may
 // answer, even one that is behind: to tell it again what it is about to learn
-// does no harm. Where something is missing that was there, it asks what was
+// does no harm.
+func (s *Syncer) ask(ctx context.Context, stale bool) (a answers, err error) {
+	name := url.PathEscape(s.state.Node().Name)
+	if a.services, err = s.get(ctx, "/v1/catalog/node/"+name, stale); err != nil {
+		return a, fmt.Errorf("read the services of this node: %w", err)
+	}
+	if a.checks, err = s.get(ctx, "/v1/health/node/"+name, stale); err != nil {
+		return a, fmt.Errorf("read the checks of this node: %w", err)
+	}
+	return a, nil
+}
+
+// comparison is what a full sync was about that found nothing to tell: the same
+// answers while the same is known here make the same comparison.
+type comparison struct {
+	services, checks uint64 // sums of the answers
+	changed          uint64
+}
+
+var seed = maphash.MakeSeed()
+
+func (s *Syncer) comparison(a answers) comparison {
+	return comparison{maphash.Bytes(seed, a.services), maphash.Bytes(seed, a.checks), s.state.Changed().Get()}
+}
+
+// read takes answers apart. Where something is missing that was there, it asks what was
 // removed, and that of the newest state, so that nothing that was removed is
 // brought back.
-func (s *Syncer) read(ctx context.Context, stale bool) (*local.Remote, error) {
-	name := url.PathEscape(s.state.Node().Name)
+func (s *Syncer) read(ctx context.Context, a answers) (*local.Remote, error) {
 	remote := &local.Remote{}
 	var node *struct {
 		Node     *local.RemoteNode
 		Services map[string]*local.Service
 	}
-	if err := s.get(ctx, "/v1/catalog/node/"+name, stale, &node); err != nil {
+	if err := json.Unmarshal(a.services, &node); err != nil {
 		return nil, fmt.Errorf("read the services of this node: %w", err)
 	}
 	if node != nil {
@@ -35,7 +65,7 @@ func (s *Syncer) read(ctx context.Context, stale bool) (*local.Remote, error) {
 		for _, svc := range node.Services {
 			remote.Services = append(remote.Services, svc)
 		}
-		if err := s.get(ctx, "/v1/health/node/"+name, stale, &remote.Checks); err != nil {
+		if err := json.Unmarshal(a.checks, &remote.Checks); err != nil {
 			return nil, fmt.Errorf("read the checks of this node: %w", err)
 		}
 	}
@@ -51,7 +81,10 @@ func (s *Syncer) read(ctx context.Context, stale bool) (*local.Remote, error) {
 // is none at servers that do not know.
 func (s *Syncer) removed(ctx context.Context) (local.Removed, error) {
 	var rows []struct{ ServiceID, CheckID string }
-	err := s.get(ctx, "/v1/ctl/removed/"+url.PathEscape(s.state.Node().Name), false, &rows)
+	answer, err := s.get(ctx, "/v1/ctl/removed/"+url.PathEscape(s.state.Node().Name), false)
+	if err == nil {
+		err = json.Unmarshal(answer, &rows)
+	}
 	switch {
 	case failure.Is(err, failure.NotFound):
 		return local.Removed{}, nil
@@ -69,19 +102,16 @@ func (s *Syncer) removed(ctx context.Context) (local.Removed, error) {
 	return r, nil
 }
 
-func (s *Syncer) get(ctx context.Context, path string, stale bool, into any) error {
+func (s *Syncer) get(ctx context.Context, path string, stale bool) ([]byte, error) {
 	query := url.Values{"dc": {s.state.Node().Datacenter}}
 	if stale {
 		query.Set("stale", "")
 	}
 	status, _, answer, err := s.request.Do(ctx, http.MethodGet, path, query, nil)
-	if err != nil {
-		return err
+	if err == nil {
+		err = refusal(status, answer)
 	}
-	if err := refusal(status, answer); err != nil {
-		return err
-	}
-	return json.Unmarshal(answer, into)
+	return answer, err
 }
 
 // refusal is the error an answer is, nil for success: PermissionDenied, Invalid
@@ -321,8 +351,10 @@ func (s *Syncer) done(m *message, err error) error {
 		s.log.Debug("told the catalog", "what", m.what)
 	case failure.Is(err, failure.PermissionDenied):
 		s.log.Warn("the catalog was not told: blocked by ACLs", "what", m.what, logging.KeyError, err)
+		s.refused.Store(true)
 		s.cfg.Blocked(kindOf(m.item))
 	case failure.Is(err, failure.Invalid), failure.Is(err, failure.NotFound):
+		s.refused.Store(true)
 		s.log.Warn("the catalog refused what it was told", "what", m.what, logging.KeyError, err)
 	default:
 		return fmt.Errorf("%s: %w", m.what, err)
