@@ -61,30 +61,6 @@ func (c *Connect) UnmarshalJSON(b []byte) error {
 	return checks.Decode(b, (*plain)(c))
 }
 
-// Proxy is what a proxy stands for and how. The mesh is not built yet: it is kept
-// and shown, and the catalog told.
-type Proxy struct {
-	EnvoyExtensions        json.RawMessage `json:",omitempty"`
-	DestinationServiceName string          `json:",omitempty"`
-	DestinationServiceID   string          `json:",omitempty"`
-	LocalServiceAddress    string          `json:",omitempty"`
-	LocalServicePort       int             `json:",omitempty"`
-	LocalServiceSocketPath string          `json:",omitempty"`
-	Mode                   string
-	Config                 json.RawMessage `json:",omitempty"`
-	Upstreams              json.RawMessage `json:",omitempty"`
-	MeshGateway            json.RawMessage `json:",omitempty"`
-	Expose                 json.RawMessage `json:",omitempty"`
-	TransparentProxy       json.RawMessage `json:",omitempty"`
-	AccessLogs             json.RawMessage `json:",omitempty"`
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (p *Proxy) UnmarshalJSON(b []byte) error {
-	type plain Proxy
-	return checks.Decode(b, (*plain)(p))
-}
-
 const kindProxy = "connect-proxy"
 
 // kinds are those a service may have beside none; typical is none by another

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -74,6 +75,37 @@ func TestBothSpellings(t *testing.T) {
 		"check":{"check_id":"c","args":["x"],"interval":5000000000,"deregister_critical_service_after":"90m","tlsskipverify":true,"output_max_size":9},"kind":"typical"}`)
 	if d := cmp.Diff(camel, snake); d != "" {
 		t.Errorf("camel - snake +:\n%s", d)
+	}
+}
+
+// TestProxyIsShownInOneSpelling registers a proxy as files write one, and as the
+// HTTP API does.
+func TestProxyIsShownInOneSpelling(t *testing.T) {
+	const want = `{"DestinationServiceName":"w","LocalServicePort":1,"Mode":"transparent","Config":{"as_it_is":1},` +
+		`"Upstreams":[{"DestinationType":"service","DestinationName":"db","Datacenter":"","LocalBindPort":5,"Config":{"as_it_is":2},"MeshGateway":{"Mode":"none"}},` +
+		`{"DestinationType":"prepared_query","DestinationName":"q","Datacenter":"dc2","MeshGateway":{}}],` +
+		`"MeshGateway":{"Mode":"local"},"Expose":{"Checks":true,"Paths":[{"ListenerPort":1,"Path":"/h","LocalPathPort":2,"Protocol":"http"}]},` +
+		`"TransparentProxy":{"OutboundListenerPort":9},"AccessLogs":{"Enabled":true,"JSONFormat":"{}"}}`
+	for _, text := range []string{
+		`{"name":"p","kind":"connect-proxy","port":1,"proxy":{"destination_service_name":"w","local_service_port":1,"mode":"transparent","config":{"as_it_is":1},
+			"upstreams":[{"destination_name":"db","local_bind_port":5,"config":{"as_it_is":2},"mesh_gateway":{"mode":"none"}},{"destination_type":"prepared_query","destination_name":"q","datacenter":"dc2"}],
+			"mesh_gateway":{"mode":"local"},"expose":{"checks":true,"paths":[{"listener_port":1,"path":"/h","local_path_port":2,"protocol":"http"}]},
+			"transparent_proxy":{"outbound_listener_port":9},"access_logs":{"enabled":true,"json_format":"{}"}}}`,
+		`{"Name":"p","Kind":"connect-proxy","Port":1,"Proxy":` + want + `}`,
+	} {
+		s := newState(t, t.TempDir())
+		must(t, s.RegisterService(service(t, text), local.FromAPI, false))
+		got, err := json.Marshal(s.Service("p").Proxy)
+		if err != nil || string(got) != want {
+			t.Errorf("got %s %v, want %s", got, err, want)
+		}
+	}
+	for _, text := range []string{
+		`{"upstreams":[{"destination":"db"}]}`, `{"expose":{"paths":[{"prt":1}]}}`, `{"access_logs":{"on":true}}`, `{"transparent_proxy":{"port":1}}`,
+	} {
+		if _, err := local.ParseService([]byte(`{"name":"p","proxy":` + text + `}`)); err == nil || !strings.Contains(err.Error(), "unknown field") {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
