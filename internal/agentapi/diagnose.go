@@ -28,7 +28,7 @@ type dataDirInfo struct {
 	// FreeBytes is what is free for the agent's user.
 	FreeBytes, TotalBytes uint64
 	// FsyncSeconds is how long it took to write a block of 4 KiB and to have
-	// it on disk; null where that failed.
+	// it on disk, the median of three; null where that failed.
 	FsyncSeconds *float64
 	// Error says what could not be measured; empty for nothing.
 	Error string

@@ -8,6 +8,7 @@ package disk
 import (
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -21,12 +22,17 @@ type Usage struct {
 	InodesTotal, InodesFree uint64
 }
 
-// fsyncBytes is about one entry of a log.
-const fsyncBytes = 4096
+// fsyncBytes is about one entry of a log; fsyncRounds is odd, so that there is a
+// median.
+const (
+	fsyncBytes  = 4096
+	fsyncRounds = 3
+)
 
-// Fsync writes a block of 4 KiB to a file of its own in dir, which it removes
-// again, and returns how long it took until the disk had it. It fails where dir
-// cannot be written: no room, no right, no directory, read-only.
+// Fsync writes a block of 4 KiB to a file of its own in dir, three times, and
+// returns how long it took until the disk had it: the median, because one write
+// may have to wait for somebody else's. The file is removed again. It fails where
+// dir cannot be written: no room, no right, no directory, read-only.
 func Fsync(dir string) (time.Duration, error) {
 	f, err := os.CreateTemp(dir, ".diagnose-*")
 	if err != nil {
@@ -34,12 +40,17 @@ func Fsync(dir string) (time.Duration, error) {
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	begun := time.Now()
-	if _, err := f.Write(make([]byte, fsyncBytes)); err != nil {
-		return 0, fmt.Errorf("measure fsync: %w", err)
+	var took [fsyncRounds]time.Duration
+	for i := range took {
+		begun := time.Now()
+		if _, err := f.Write(make([]byte, fsyncBytes)); err != nil {
+			return 0, fmt.Errorf("measure fsync: %w", err)
+		}
+		if err := f.Sync(); err != nil {
+			return 0, fmt.Errorf("measure fsync: %w", err)
+		}
+		took[i] = time.Since(begun)
 	}
-	if err := f.Sync(); err != nil {
-		return 0, fmt.Errorf("measure fsync: %w", err)
-	}
-	return time.Since(begun), nil
+	slices.Sort(took[:])
+	return took[fsyncRounds/2], nil
 }

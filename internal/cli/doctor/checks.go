@@ -41,6 +41,7 @@ func checkLeader(c *cluster) []finding {
 	}
 	leaders := map[string][]string{}
 	var without []string
+	unexplained := 0
 	for _, v := range c.home() {
 		switch {
 		case v.leaderErr != nil:
@@ -49,6 +50,10 @@ func checkLeader(c *cluster) []finding {
 			without = append(without, v.where()+" knows no leader")
 		default:
 			leaders[v.leader] = append(leaders[v.leader], v.where())
+			continue
+		}
+		if !v.stuck() {
+			unexplained++
 		}
 	}
 	switch {
@@ -61,7 +66,7 @@ func checkLeader(c *cluster) []finding {
 			critical, "leader", "", "Agents name different leaders.", evidence,
 			"During an election this passes within seconds. Where it stays, the network is split: mend the server RPC port (8300) between the servers.",
 		}}
-	case len(leaders) == 1 && len(without) > 0:
+	case len(leaders) == 1 && unexplained > 0:
 		return []finding{{
 			critical, "leader", "", "Some agents know no leader.", without,
 			"Mend their way to the servers: gossip (8301) and server RPC (8300); `ctl monitor` at each says what fails.",
@@ -223,6 +228,9 @@ func checkServers(c *cluster) []finding {
 		s := c.autopilot.Servers[id]
 		if s.Healthy || s.NodeStatus != "alive" {
 			continue // one that is not alive is a failed member
+		}
+		if v := c.view(s.Name); v != nil && v.stuck() {
+			continue // checkDisks has it
 		}
 		f := finding{
 			Severity: warning, Check: "server", Subject: s.Name,

@@ -102,6 +102,15 @@ func seek(t *testing.T, a answers, args ...string) (report, int) {
 	return r, got.Code
 }
 
+// found lists all findings, as severity check/subject.
+func (r report) found() string {
+	var list []string
+	for _, f := range r.Findings {
+		list = append(list, f.Severity+" "+findingView.Name(f))
+	}
+	return strings.Join(list, ", ")
+}
+
 func TestHealthyClusterHasNothingWrong(t *testing.T) {
 	r, code := seek(t, healthy(nil))
 	if code != 0 || !r.Healthy || len(r.Findings) > 0 || len(r.Unchecked) > 0 || len(r.Agents) != 1 || r.Agents[0].Node != "s1" {
@@ -265,14 +274,12 @@ func TestEveryFinding(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r, code := seek(t, healthy(c.answers))
-			var found []string
 			for _, f := range r.Findings {
-				found = append(found, f.Severity+" "+findingView.Name(f))
 				if f.Summary == "" || len(f.Evidence) == 0 || f.Fix == "" {
 					t.Errorf("finding without summary, evidence or fix: %+v", f)
 				}
 			}
-			if d := cmp.Diff(strings.Join(found, ", "), c.found); d != "" {
+			if d := cmp.Diff(r.found(), c.found); d != "" {
 				t.Fatalf("findings (- got, + want):\n%s%+v", d, r.Findings)
 			}
 			if f := r.Findings[0]; !strings.Contains(strings.Join(f.Evidence, "\n"), c.evidence) || !strings.Contains(f.Fix, c.fix) {
@@ -330,6 +337,11 @@ func TestViewsOfSeveralAgents(t *testing.T) {
 			found: "critical gossip/s3", evidence: []string{"s2 does not have it as a member", "s1 sees it alive"},
 		},
 		{
+			name: "a leader that lost its disk", second: answers{leaderURL: {Body: `""`}, diagnoseURL: diagnosisOf("0", "100000000000", "null", "no space left on device")},
+			first: answers{stateURL: {Body: strings.NewReplacer(`"id3"`, `"id2"`, `"s3"`, `"s2"`).Replace(stateOf(`"Healthy":false`).Body)}},
+			found: "critical disk/s2", evidence: []string{"s2: no space left on device", "s2 has 0.0 MiB of 93.1 GiB free", "s2 knows no leader", "autopilot calls it unhealthy"},
+		},
+		{
 			name: "different leaders", second: answers{leaderURL: {Body: `"10.0.0.2:8300"`}},
 			found: "critical leader", evidence: []string{"10.0.0.1:8300 for s1", "10.0.0.2:8300 for s2"},
 		},
@@ -355,12 +367,11 @@ func TestViewsOfSeveralAgents(t *testing.T) {
 			if len(r.Agents) != 2 {
 				t.Fatalf("asked %+v", r.Agents)
 			}
-			var found, evidence []string
+			var evidence []string
 			for _, f := range r.Findings {
-				found = append(found, f.Severity+" "+findingView.Name(f))
 				evidence = append(evidence, f.Evidence...)
 			}
-			if d := cmp.Diff(strings.Join(found, ", "), c.found); d != "" {
+			if d := cmp.Diff(r.found(), c.found); d != "" {
 				t.Fatalf("findings (- got, + want):\n%s%+v", d, r.Findings)
 			}
 			if len(evidence) != len(c.evidence) {

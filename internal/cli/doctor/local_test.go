@@ -22,13 +22,11 @@ type place struct {
 	at, dir, data string
 }
 
-// newPlace writes the configuration with more members.
+// newPlace writes the configuration with more members. The data directory is not
+// there yet: how fast this machine's disk is must not matter.
 func newPlace(t *testing.T, more string) place {
 	t.Helper()
 	p := place{at: addresses.Loopback(1)[0], dir: t.TempDir(), data: filepath.Join(t.TempDir(), "data")}
-	if err := os.Mkdir(p.data, 0o700); err != nil {
-		t.Fatal(err)
-	}
 	text := fmt.Sprintf(`{"node_name": "n1", "data_dir": %q, "bind_addr": %q, "client_addr": %q%s}`, p.data, p.at, p.at, more)
 	if err := os.WriteFile(filepath.Join(p.dir, "agent.json"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -54,14 +52,6 @@ func (p place) look(t *testing.T, args ...string) (report, int) {
 		t.Fatalf("exit code %d, standard error %q, output %q: %v", got.Code, got.Err, got.Out, err)
 	}
 	return r, got.Code
-}
-
-func (r report) found() string {
-	var list []string
-	for _, f := range r.Findings {
-		list = append(list, f.Severity+" "+findingView.Name(f))
-	}
-	return strings.Join(list, ", ")
 }
 
 func TestMachine(t *testing.T) {
@@ -96,22 +86,11 @@ func TestMachine(t *testing.T) {
 		},
 		{
 			name: "a data directory that is none", prepare: func(t *testing.T, p place) {
-				if err := os.Remove(p.data); err != nil {
-					t.Fatal(err)
-				}
 				if err := os.WriteFile(p.data, nil, 0o600); err != nil {
 					t.Fatal(err)
 				}
 			},
 			found: "critical disk/n1", evidence: "this machine: ", fix: "the right to write", unchecked: "the cluster: ",
-		},
-		{
-			name: "a data directory that is not there yet", prepare: func(t *testing.T, p place) {
-				if err := os.Remove(p.data); err != nil {
-					t.Fatal(err)
-				}
-			},
-			unchecked: "the cluster: ",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

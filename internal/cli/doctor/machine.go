@@ -117,8 +117,35 @@ const (
 func checkDisks(c *cluster) []finding {
 	var list []finding
 	for _, v := range c.ok() {
-		if v.diagnosis != nil && v.diagnosis.DataDir != nil { // else it keeps nothing on disk, or cannot tell
-			list = append(list, diskFindings(v.node(), v.where(), v.self.Config.Server, v.diagnosis.DataDir)...)
+		if v.diagnosis == nil || v.diagnosis.DataDir == nil {
+			continue // it keeps nothing on disk, or cannot tell
+		}
+		found := diskFindings(v.node(), v.where(), v.self.Config.Server, v.diagnosis.DataDir)
+		if v.stuck() {
+			found[0].Evidence = append(found[0].Evidence, c.stuckEvidence(v)...)
+		}
+		list = append(list, found...)
+	}
+	return list
+}
+
+// stuck reports whether the agent is a server that cannot write: that it then
+// knows no leader, or lags behind, is no finding of its own.
+func (v *view) stuck() bool {
+	return v.self.Config.Server && v.diagnosis != nil && v.diagnosis.DataDir != nil && v.diagnosis.DataDir.Error != ""
+}
+
+// stuckEvidence is what follows for a server from that it cannot write.
+func (c *cluster) stuckEvidence(v *view) []string {
+	var list []string
+	if v.leader == "" {
+		list = append(list, v.where()+" knows no leader")
+	}
+	if c.autopilot != nil {
+		for _, s := range c.autopilot.Servers {
+			if s.Name == v.node() && !s.Healthy {
+				list = append(list, "autopilot calls it unhealthy; status "+string(s.Status))
+			}
 		}
 	}
 	return list

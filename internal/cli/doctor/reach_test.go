@@ -94,11 +94,7 @@ func TestWays(t *testing.T) {
 				args = []string{"-addr", clitest.NewAgent(t, second).URL}
 			}
 			r, _ := seek(t, healthy(probed("s2", c.there)), args...)
-			var found []string
-			for _, f := range r.Findings {
-				found = append(found, f.Severity+" "+findingView.Name(f))
-			}
-			if got := strings.Join(found, ", "); got != c.found {
+			if got := r.found(); got != c.found {
 				t.Fatalf("found %q, want %q: %+v", got, c.found, r.Findings)
 			}
 			if c.found == "" {
@@ -173,11 +169,7 @@ func TestGossipKeys(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r, _ := seek(t, healthy(c.answers))
-			var found []string
-			for _, f := range r.Findings {
-				found = append(found, f.Severity+" "+findingView.Name(f))
-			}
-			if got := strings.Join(found, ", "); got != c.found {
+			if got := r.found(); got != c.found {
 				t.Fatalf("found %q, want %q: %+v", got, c.found, r.Findings)
 			}
 			if c.found == "" {

@@ -74,7 +74,7 @@ type ward struct {
 // newWard is for n agents on loopback addresses.
 func newWard(t *testing.T, n int) *ward {
 	t.Helper()
-	w := &ward{t: t, dir: t.TempDir(), at: addresses.Loopback(n), procs: map[int]*agentproc.Process{}}
+	w := &ward{t: t, dir: fastDir(t), at: addresses.Loopback(n), procs: map[int]*agentproc.Process{}}
 	if err := agentproc.CanListen(w.at[0]); err != nil {
 		t.Fatalf("the clinic needs the whole loopback block 127.0.0.0/8: %v", err)
 	}
@@ -105,7 +105,7 @@ func newNetwork(t *testing.T, n int) *ward {
 	if !fabric.CanIsolate() {
 		t.Fatal("no network namespaces: root, but no iproute2?")
 	}
-	w := &ward{t: t, dir: t.TempDir(), fabric: fabric, procs: map[int]*agentproc.Process{}}
+	w := &ward{t: t, dir: fastDir(t), fabric: fabric, procs: map[int]*agentproc.Process{}}
 	for i, here := range addresses.Loopback(n) {
 		w.at = append(w.at, fabric.Bind(i))
 		w.api = append(w.api, "http://"+here+":8500")
@@ -113,6 +113,22 @@ func newNetwork(t *testing.T, n int) *ward {
 	}
 	t.Cleanup(w.close)
 	return w
+}
+
+// fastDir returns a directory in memory where this machine has one: doctor would
+// rightly find a test machine's disk slow.
+func fastDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "clinic-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // tunnel passes connections to address on, as ssh -L does.
