@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -179,27 +180,43 @@ func (m *Model) save() tea.Cmd {
 			return page.Effect{}
 		}
 		text, err := export(filepath.Ext(a.Text), p, env)
-		return page.Effect{Later: func() page.Effect {
-			if err == nil {
-				err = writeNew(a.Text, text)
-			}
+		if err != nil {
+			return page.Effect{Say: "Not saved: " + err.Error(), Level: ui.Critical}
+		}
+		return page.Effect{File: &page.File{Name: a.Text, Text: append([]byte{}, text...), Then: func(_ []byte, err error) page.Effect {
 			if err != nil {
 				return page.Effect{Say: "Not saved: " + err.Error(), Level: ui.Critical}
 			}
 			return page.Effect{Say: "Saved to " + a.Text, Level: ui.Passing}
-		}}
+		}}}
 	}
 	return nil
 }
 
-// writeNew writes a file that must not exist.
-func writeNew(name string, text []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
+// maxFile bounds a file that is read whole.
+const maxFile = 64 << 20
+
+// onDisk reads a file, or writes one that must not exist. Values are in it that
+// may be nobody else's business.
+func onDisk(f page.File) ([]byte, error) {
+	if f.Text == nil {
+		r, err := os.Open(f.Name)
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+		if err == nil && len(text) > maxFile {
+			err = fmt.Errorf("%s is larger than %d MiB: ctl kv import takes it", f.Name, maxFile>>20)
+		}
+		return text, err
 	}
-	_, err = f.Write(text)
-	return errors.Join(err, f.Close())
+	w, err := os.OpenFile(f.Name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Write(f.Text)
+	return nil, errors.Join(err, w.Close())
 }
 
 // export writes a page in the form an ending asks for.

@@ -157,6 +157,8 @@ func TestScreensOfThings(t *testing.T) {
 		{"remove-server", "raft", []string{"ctrl+d"}},
 		{"maintenance", "services/web", []string{"M"}},
 		{"delete-keys", "kv", []string{"ctrl+d"}},
+		{"rename-keys", "kv/app/", []string{"r", "ctrl+u", "o", "l", "d", "/", "enter"}},
+		{"copy-key", "kv/greeting", []string{"t"}},
 		{"dns", "dns/web.service.consul", nil},
 		{"wide", "members", []string{"w", "s", "S"}},
 		{"held", "services", []string{"p"}},

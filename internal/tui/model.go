@@ -86,7 +86,6 @@ type Model struct {
 	notice    string
 	noticeLvl ui.Level
 	command   string // of the last act, to be copied
-	busy      int    // acts under way
 	dialog    ui.Dialog
 	answer    func(ui.Answer) page.Effect
 	input     *ui.Input
@@ -209,7 +208,13 @@ type (
 		text  string
 		level ui.Level
 	}
-	laterMsg struct{ effect page.Effect }
+	// nextMsg is what follows something done outside the loop, for the page
+	// and the session that asked for it.
+	nextMsg struct {
+		at   *visit
+		gone chan struct{}
+		then func() page.Effect
+	}
 )
 
 // Init implements tea.Model.
@@ -290,9 +295,9 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case saidMsg:
 		m.dirty = true
 		m.say(msg.level, msg.text)
-	case laterMsg:
+	case nextMsg:
 		m.dirty = true
-		cmd = m.run(msg.effect)
+		cmd = m.next(msg)
 	case draftMsg, editedMsg, textMsg:
 		m.dirty = true
 		cmd = m.editing(msg)
@@ -418,8 +423,11 @@ func (m *Model) run(e page.Effect) tea.Cmd {
 	if e.Copy != "" {
 		cmds = append(cmds, m.copy(e.What, e.Copy))
 	}
-	if later := e.Later; later != nil {
-		cmds = append(cmds, func() tea.Msg { return laterMsg{later()} })
+	if e.Fetch != nil {
+		cmds = append(cmds, m.fetch(*e.Fetch))
+	}
+	if e.File != nil {
+		cmds = append(cmds, m.file(*e.File))
 	}
 	if e.Edit != nil {
 		cmds = append(cmds, m.edit(e.Edit))
@@ -430,18 +438,21 @@ func (m *Model) run(e page.Effect) tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// patience bounds an act and a question: the agent itself waits up to ten
-// seconds for a leader.
+// patience bounds a question: the agent itself waits up to ten seconds for a
+// leader.
 const patience = 30 * time.Second
 
 // act does what was asked for, outside the loop.
 func (m *Model) act(e page.Effect) tea.Cmd {
-	m.busy++
 	m.command = e.Act[len(e.Act)-1].Command()
 	m.say(ui.Info, "Working: "+e.Act[0].Describe()+"…")
 	feed, draft := m.c.Session.Feed, m.draft
 	return func() tea.Msg {
-		ctx, stop := context.WithTimeout(context.Background(), patience)
+		bound := patience
+		for _, a := range e.Act {
+			bound = max(bound, source.Patience(a))
+		}
+		ctx, stop := context.WithTimeout(context.Background(), bound)
 		defer stop()
 		msg := actedMsg{actions: e.Act, done: e.Done, unselect: e.Unselect, draft: draft}
 		for i, a := range e.Act {
@@ -456,7 +467,6 @@ func (m *Model) act(e page.Effect) tea.Cmd {
 
 // acted shows how an act ended and goes on with what follows.
 func (m *Model) acted(msg actedMsg) tea.Cmd {
-	m.busy--
 	m.notice = "" // that it is being done
 	drop := m.dropDraft(msg)
 	if msg.err == nil && msg.unselect != nil {
@@ -482,6 +492,50 @@ func (m *Model) acted(msg actedMsg) tea.Cmd {
 	}
 	m.say(ui.Passing, msg.outcome.Text+" · "+m.c.Keys.Key(ui.CopyCtl)+" copies: "+m.command)
 	return drop
+}
+
+// fetch reads keys.
+func (m *Model) fetch(f page.Fetch) tea.Cmd {
+	m.say(ui.Info, "Reading "+f.What+"…")
+	feed, at, gone := m.c.Session.Feed, m.at, m.gone
+	return func() tea.Msg {
+		read, err := readRanges(context.Background(), feed, f.Ranges)
+		return nextMsg{at, gone, func() page.Effect { return f.Then(read, err) }}
+	}
+}
+
+func readRanges(ctx context.Context, feed source.Feed, ranges []source.Range) ([][]source.Key, error) {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	read := make([][]source.Key, len(ranges))
+	for i, r := range ranges {
+		var err error
+		if read[i], err = feed.Keys(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return read, nil
+}
+
+func (m *Model) file(f page.File) tea.Cmd {
+	at, gone := m.at, m.gone
+	return func() tea.Msg {
+		text, err := onDisk(f)
+		return nextMsg{at, gone, func() page.Effect { return f.Then(text, err) }}
+	}
+}
+
+// next goes on with what was read. A question about it would come as a surprise to
+// who has gone elsewhere or is asked something else already: the next key would
+// answer it.
+func (m *Model) next(msg nextMsg) tea.Cmd {
+	e := msg.then()
+	if e.Say == "" && (msg.at != m.at || msg.gone != m.gone || m.dialog != nil || m.input != nil || m.help != nil) {
+		m.say(ui.Warning, "What was asked for is dropped, because you went on; ask again.")
+		return nil
+	}
+	m.notice = "" // that it is being done
+	return m.run(e)
 }
 
 func (m *Model) probe(e page.Effect) tea.Cmd {

@@ -287,6 +287,14 @@ func (r *reader) carry(ctx context.Context, e page.Effect) {
 		a, err := r.m.c.Session.Feed.Probe(ctx, *e.Probe)
 		r.carry(ctx, e.Reply(a, err))
 	}
+	if e.Fetch != nil {
+		read, err := readRanges(ctx, r.m.c.Session.Feed, e.Fetch.Ranges)
+		r.carry(ctx, e.Fetch.Then(read, err))
+	}
+	if e.File != nil {
+		text, err := onDisk(*e.File)
+		r.carry(ctx, e.File.Then(text, err))
+	}
 	if e.Copy != "" {
 		r.say("The " + e.What + ": " + ui.Clean(e.Copy))
 	}

@@ -142,10 +142,12 @@ type faulty struct {
 
 func (f faulty) Do(*page.Env, ui.Action) page.Effect {
 	if f.in == "a command" {
-		return page.Effect{Later: func() page.Effect { panic("a fault, on purpose") }}
+		return page.Effect{Fetch: &page.Fetch{Ranges: []source.Range{{Key: "a"}}}}
 	}
 	panic("a fault, on purpose")
 }
+
+func faultyKeys(source.Range) ([]source.Key, error) { panic("a fault, on purpose") }
 
 func (f faulty) View(env *page.Env, width, height int) []string {
 	if f.in == "drawing" && env.State.Connection.Link == source.Lost {
@@ -170,6 +172,7 @@ func TestFaults(t *testing.T) {
 			}
 			t.Cleanup(pty.Close)
 			feed := tuitest.NewFeed(tuitest.Live())
+			feed.OnKeys = faultyKeys
 			c := config(t, feed, "services")
 			c.Start, c.Reports, c.Version, c.Faults = faulty{p, in}, t.TempDir(), "ctl 1.2.3", NewFaults()
 			done := make(chan error, 1)

@@ -248,7 +248,8 @@ func (p *keys) Data(env *Env) any {
 
 func (p *keys) Hints(*Env) []ui.Hint {
 	return []ui.Hint{{Action: ui.Open, Word: "open"}, {Action: ui.Edit, Word: "edit"}, {Action: ui.New, Word: "new"}, {Action: ui.Delete, Word: "delete"},
-		{Action: ui.Find, Word: "filter"}, {Action: ui.CopyValue, Word: "copy"}, {Action: ui.CopyCtl, Word: "command"}}
+		{Action: ui.Find, Word: "filter"}, {Action: ui.CopyValue, Word: "copy"}, {Action: ui.CopyCtl, Word: "command"},
+		{Action: ui.Rename, Word: "rename"}, {Action: ui.CopyTo, Word: "copy to"}, {Action: ui.Export, Word: "export"}, {Action: ui.Import, Word: "import"}}
 }
 
 func (p *keys) Do(env *Env, a ui.Action) Effect {
@@ -256,7 +257,16 @@ func (p *keys) Do(env *Env, a ui.Action) Effect {
 		return Effect{}
 	}
 	n, ok := p.tree.Selected()
-	if a == ui.New {
+	switch marked := p.tree.Marked(); {
+	case a == ui.Import:
+		return importKeys(env)
+	case a == ui.Delete && len(marked) > 0:
+		all := make([]subtree, len(marked))
+		for i, m := range marked {
+			all[i] = subtree{m.ID, m.Branch}
+		}
+		return deleteKeys(env, all, p.tree.Unmark)
+	case a == ui.New:
 		at := ""
 		if ok {
 			at = n.ID[:strings.LastIndex(n.ID, "/")+1]
@@ -265,6 +275,9 @@ func (p *keys) Do(env *Env, a ui.Action) Effect {
 	}
 	if !ok {
 		return noSelection(p.tree)
+	}
+	if e, ok := onSubtree(env, a, subtree{n.ID, n.Branch}); ok {
+		return e
 	}
 	if n.Branch {
 		return p.onPrefix(env, a, n.ID)
@@ -286,22 +299,7 @@ func (p *keys) onPrefix(env *Env, a ui.Action, prefix string) Effect {
 	case ui.Edit:
 		return say(ui.Info, prefix+" is a prefix: "+env.Keys.Key(ui.New)+" makes a new key below it.")
 	case ui.Delete:
-		if env.ReadOnly != "" {
-			return refused(env.ReadOnly)
-		}
-		blast := []string{"every key that begins with " + prefix}
-		if l := env.State.KV.Levels[prefix]; l != nil && l.Phase == source.Ready {
-			dirs := 0
-			for _, c := range l.Children {
-				if c.Dir {
-					dirs++
-				}
-			}
-			blast = append(blast, plural(len(l.Children)-dirs, "key")+" and all of "+plural(dirs, "prefix")+" directly below it")
-		} else {
-			blast = append(blast, "how many is not known: open it first to see")
-		}
-		return confirm(env, "Delete all keys below", []string{prefix}, blast, source.DeleteTree{Prefix: prefix})
+		return deleteKeys(env, []subtree{{prefix, true}}, nil)
 	}
 	return Effect{}
 }
@@ -541,7 +539,8 @@ func (p *keyPage) Sheet(env *Env) Sheet {
 
 func (p *keyPage) Hints(*Env) []ui.Hint {
 	return []ui.Hint{{Action: ui.Edit, Word: "edit"}, {Action: ui.Wide, Word: "text/JSON/hex"}, {Action: ui.CopyValue, Word: "copy"},
-		{Action: ui.Delete, Word: "delete"}, {Action: ui.Back, Word: "back"}, {Action: ui.CopyCtl, Word: "command"}}
+		{Action: ui.Delete, Word: "delete"}, {Action: ui.Back, Word: "back"}, {Action: ui.CopyCtl, Word: "command"},
+		{Action: ui.Rename, Word: "rename"}, {Action: ui.CopyTo, Word: "copy to"}, {Action: ui.Export, Word: "export"}}
 }
 
 func (p *keyPage) Do(env *Env, a ui.Action) Effect {
@@ -552,6 +551,9 @@ func (p *keyPage) Do(env *Env, a ui.Action) Effect {
 	}
 	if p.viewer.Do(a) {
 		return Effect{}
+	}
+	if e, ok := onSubtree(env, a, subtree{key: p.key}); ok {
+		return e
 	}
 	return onKey(env, a, p.key)
 }

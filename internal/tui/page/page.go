@@ -111,15 +111,31 @@ type Effect struct {
 	// Say shows a line until the next key.
 	Say   string
 	Level ui.Level
-	// Later does what takes time, such as writing a file, outside the loop,
-	// and says what follows.
-	Later func() Effect
+	// Fetch reads keys, and File reads or writes a file, outside the loop.
+	Fetch *Fetch
+	File  *File
 	// Edit opens a value in the operator's editor.
 	Edit *Edit
 	// Switch goes on with another context or datacenter.
 	Switch *Switch
 	// Unselect takes all marks away, once an act on them is done.
 	Unselect func()
+}
+
+// Fetch is keys to be read before it is known what follows.
+type Fetch struct {
+	What   string // what is read, for show
+	Ranges []source.Range
+	// Then gets the keys of each range, or the first error.
+	Then func(read [][]source.Key, err error) Effect
+}
+
+// File is a file to be read, or, where Text is not nil, a new one to be written
+// for nobody but the operator to read. Then gets the text, or what is wrong.
+type File struct {
+	Name string
+	Text []byte
+	Then func(text []byte, err error) Effect
 }
 
 // Edit is a value to be edited.

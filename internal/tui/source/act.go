@@ -57,7 +57,12 @@ type DeleteKey struct {
 }
 
 // DeleteTree deletes every key below a prefix. The prefix must not be empty.
-type DeleteTree struct{ Prefix string }
+type DeleteTree struct {
+	Prefix string
+	// Count is how many keys there must be just before, as the operator was
+	// told; zero is any number.
+	Count int
+}
 
 // ForceLeave declares a failed member gone.
 type ForceLeave struct {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 )
 
 // Do implements Feed.
@@ -44,7 +43,7 @@ func (s *Source) Do(ctx context.Context, a Action) (Outcome, error) {
 
 // do makes the requests of an action and says what happened.
 func do(ctx context.Context, c *client, agent Agent, a Action) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*Patience(a))
 	defer cancel()
 	switch a := a.(type) {
 	case MaintainNode:
@@ -73,10 +72,9 @@ func do(ctx context.Context, c *client, agent Agent, a Action) (string, error) {
 	case DeleteKey:
 		return c.changeKey(ctx, http.MethodDelete, a.Key, cas(a.Unconditional, a.Index), nil, "key "+a.Key+" is deleted")
 	case DeleteTree:
-		if a.Prefix == "" {
-			return "", &Problem{Kind: Refused, Text: "an empty prefix is every key", Hint: "use `ctl kv delete -recurse` if that is meant", At: c.now()}
-		}
-		return c.changeKey(ctx, http.MethodDelete, a.Prefix, url.Values{"recurse": {""}}, nil, "every key below "+a.Prefix+" is deleted")
+		return c.deleteTree(ctx, a)
+	case WriteKeys:
+		return c.writeKeys(ctx, a)
 	case ForceLeave:
 		q := url.Values{}
 		if a.Prune {

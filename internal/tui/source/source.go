@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Feed is a Source as pages need it. All methods but Do and Probe return at
+// Feed is a Source as pages need it. All methods but Do, Probe and Keys return at
 // once, and all may be called by any number of goroutines.
 type Feed interface {
 	// Current returns the newest state. It is cheap when nothing changed.
@@ -32,6 +32,9 @@ type Feed interface {
 	Do(ctx context.Context, a Action) (Outcome, error)
 	// Probe asks DNS.
 	Probe(ctx context.Context, q Question) (Answer, error)
+	// Keys reads keys, by name in order. One that is not there is no error:
+	// it is not among them.
+	Keys(ctx context.Context, r Range) ([]Key, error)
 }
 
 // Conflict is the error of a check-and-set that found something else. It wraps

@@ -7,6 +7,8 @@ package tuitest
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/ctl-sh/ctl/internal/tui/source"
@@ -27,6 +29,8 @@ type Feed struct {
 	OnDo func(source.Action) (source.Outcome, error)
 	// OnProbe answers a question for DNS; nil answers without records.
 	OnProbe func(source.Question) (source.Answer, error)
+	// OnKeys reads keys; nil reads those of the state.
+	OnKeys func(source.Range) ([]source.Key, error)
 }
 
 var _ source.Feed = (*Feed)(nil)
@@ -135,4 +139,30 @@ func (f *Feed) Probe(_ context.Context, q source.Question) (source.Answer, error
 		return on(q)
 	}
 	return source.Answer{Question: q, Server: "127.0.0.1:8600", Code: "NOERROR"}, nil
+}
+
+// Keys implements source.Feed: it answers with the keys of the tree that the state
+// has, and with the value of the one that is in sight.
+func (f *Feed) Keys(_ context.Context, r source.Range) ([]source.Key, error) {
+	f.mu.Lock()
+	s, on := f.state, f.OnKeys
+	f.mu.Unlock()
+	if on != nil {
+		return on(r)
+	}
+	var out []source.Key
+	for _, l := range s.KV.Levels {
+		for _, c := range l.Children {
+			if c.Dir || c.Key != r.Key && !(r.Below && strings.HasPrefix(c.Key, r.Key)) {
+				continue
+			}
+			k := source.Key{Key: c.Key, Found: true, Value: []byte("value"), ModifyIndex: 70, CreateIndex: 17}
+			if s.Key.Key == c.Key {
+				k = s.Key
+			}
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b source.Key) int { return strings.Compare(a.Key, b.Key) })
+	return out, nil
 }

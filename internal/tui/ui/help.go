@@ -1,6 +1,9 @@
 package ui
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // HelpLines draws what the keys do, in as many columns as fit into width cells.
 // Actions for which hide is true are left out.
@@ -40,13 +43,22 @@ func HelpLines(th *Theme, k *KeyMap, width int, hide func(Binding) bool) []strin
 }
 
 // Hints draws the most useful keys of a screen in one line of width cells: an
-// action and its word, as many as fit.
+// action and its word, as many as fit. Where there is some room, that for Help is
+// kept: it names those left out.
 func Hints(th *Theme, k *KeyMap, width int, hints []Hint) (line string, places []HintPlace) {
 	var b strings.Builder
-	x := 0
+	const some = 60
+	x, kept := 0, 0
+	if i := slices.IndexFunc(hints, func(h Hint) bool { return h.Action == Help }); i >= 0 && width >= some && k.Key(Help) != "" {
+		kept = 2 + Width(k.Key(Help)) + 1 + Width(hints[i].Word)
+	}
+	full := false // no more before Help
 	for _, h := range hints {
 		key := k.Key(h.Action)
-		if key == "" {
+		if h.Action == Help {
+			full, kept = false, 0
+		}
+		if key == "" || full {
 			continue
 		}
 		w := Width(key) + 1 + Width(h.Word)
@@ -54,8 +66,8 @@ func Hints(th *Theme, k *KeyMap, width int, hints []Hint) (line string, places [
 		if x > 0 {
 			lead = 2
 		}
-		if x+lead+w > width {
-			break
+		if full = x+lead+w+kept > width; full {
+			continue
 		}
 		b.WriteString(Blank(lead))
 		b.WriteString(th.Key.Render(key) + " " + h.Word)

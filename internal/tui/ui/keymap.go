@@ -37,6 +37,10 @@ const (
 	Describe  Action = "describe"
 	Edit      Action = "edit"
 	New       Action = "new"
+	Rename    Action = "rename"
+	CopyTo    Action = "copy-to"
+	Export    Action = "export"
+	Import    Action = "import"
 	CopyValue Action = "copy"
 	CopyCtl   Action = "copy-command"
 	Mark      Action = "mark"
@@ -134,6 +138,10 @@ func DefaultKeys() *KeyMap {
 		{Mark, []string{"space"}, "mark, to act on several", groupAct, false},
 		{Edit, []string{"e"}, "edit in $EDITOR", groupAct, true},
 		{New, []string{"n"}, "new key", groupAct, true},
+		{Rename, []string{"r"}, "rename a key, or all below a prefix", groupAct, true},
+		{CopyTo, []string{"t"}, "copy a key, or all below a prefix, to another name", groupAct, true},
+		{Export, []string{"x"}, "export a key, or all below a prefix, to a file", groupAct, false},
+		{Import, []string{"I"}, "import keys from a file", groupAct, true},
 		{Maintain, []string{"M"}, "maintenance on or off", groupAct, true},
 		{Delete, []string{"ctrl+d"}, "delete, deregister or remove", groupAct, true},
 		{Transfer, []string{"T"}, "transfer leadership", groupAct, true},

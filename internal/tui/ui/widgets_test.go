@@ -306,14 +306,14 @@ func TestKeyMap(t *testing.T) {
 	if k.Action("j") != Down || k.Action("ctrl+d") != Delete || k.Action("5") != Screen5 {
 		t.Error("keys do not mean what they should")
 	}
-	r, err := k.Rebind(map[Action][]string{Delete: {"x"}})
-	if err != nil || r.Action("x") != Delete || r.Action("ctrl+d") != NoAction || k.Action("ctrl+d") != Delete {
-		t.Errorf("rebinding: %v, %q", err, r.Action("x"))
+	r, err := k.Rebind(map[Action][]string{Delete: {"X"}})
+	if err != nil || r.Action("X") != Delete || r.Action("ctrl+d") != NoAction || k.Action("ctrl+d") != Delete {
+		t.Errorf("rebinding: %v, %q", err, r.Action("X"))
 	}
 	if _, err := k.Rebind(map[Action][]string{Delete: {"j"}}); err == nil {
 		t.Error("a key was bound to two actions")
 	}
-	if _, err := k.Rebind(map[Action][]string{"fly": {"x"}}); err == nil {
+	if _, err := k.Rebind(map[Action][]string{"fly": {"X"}}); err == nil {
 		t.Error("an action that does not exist was bound")
 	}
 	for _, w := range []int{40, 80, 200} {
