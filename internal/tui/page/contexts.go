@@ -21,6 +21,7 @@ type contexts struct{ list[place] }
 func newContexts() *contexts {
 	p := &contexts{}
 	p.about = content{"contexts", "Add one: ctl context add NAME --http-addr=ADDRESS", ""}
+	p.of = func(s *source.State) source.Status { return s.Datacenters.Status }
 	p.table = ui.NewTable(func(x *place) string { return x.kind() + "/" + x.name() },
 		ui.Column[place]{Title: "Name", Cell: func(x *place) ui.Cell { return ui.Cell{Text: x.name()} }},
 		ui.Column[place]{Title: "What", Cell: func(x *place) ui.Cell { return ui.Cell{Text: x.kind()} }},
@@ -83,7 +84,6 @@ func (p *contexts) Interest() source.Interest {
 func (p *contexts) Versions(s *source.State) [4]uint64 {
 	return [4]uint64{s.Datacenters.Version, s.Connection.Version}
 }
-func (p *contexts) Ready(s *source.State) bool { return settled(s.Datacenters.Status) }
 
 func (p *contexts) Update(env *Env) {
 	var rows []*place
@@ -104,37 +104,26 @@ func (p *contexts) Data(env *Env) any {
 	}{env.Contexts, env.State.Datacenters.Names}
 }
 
-func (p *contexts) View(env *Env, width, height int) []string {
-	return p.view(env, env.State.Datacenters.Status, nil, width, height)
-}
-
-func (p *contexts) Sheet(env *Env) Sheet { return p.sheet(env, env.State.Datacenters.Status, nil) }
-
 func (p *contexts) Hints(*Env) []ui.Hint {
 	return []ui.Hint{{Action: ui.Open, Word: "switch to it"}, {Action: ui.Find, Word: "filter"}, {Action: ui.Back, Word: "back"}}
 }
 
 func (p *contexts) Do(env *Env, a ui.Action) Effect {
-	if e, ok := p.do(env, a); ok {
-		return e
-	}
-	x, ok := p.table.Selected()
-	if !ok {
-		return noSelection(p.table)
-	}
-	switch {
-	case a == ui.CopyValue:
-		return Effect{Copy: x.name(), What: "name"}
-	case a == ui.CopyCtl && x.context != nil:
-		return Effect{Copy: "ctl dash --context=" + shell(x.context.Name), What: "command"}
-	case a == ui.CopyCtl:
-		return Effect{Copy: "ctl dash --datacenter=" + shell(x.datacenter), What: "command"}
-	case a != ui.Open:
-		return Effect{}
-	case x.current:
-		return say(ui.Info, x.name()+" is in use already.")
-	case x.context != nil:
-		return Effect{Switch: &Switch{Context: x.context.Name}}
-	}
-	return Effect{Switch: &Switch{Datacenter: x.datacenter}}
+	return p.on(env, a, func(x *place) Effect {
+		switch {
+		case a == ui.CopyValue:
+			return Effect{Copy: x.name(), What: "name"}
+		case a == ui.CopyCtl && x.context != nil:
+			return Effect{Copy: "ctl dash --context=" + shell(x.context.Name), What: "command"}
+		case a == ui.CopyCtl:
+			return Effect{Copy: "ctl dash --datacenter=" + shell(x.datacenter), What: "command"}
+		case a != ui.Open:
+			return Effect{}
+		case x.current:
+			return say(ui.Info, x.name()+" is in use already.")
+		case x.context != nil:
+			return Effect{Switch: &Switch{Context: x.context.Name}}
+		}
+		return Effect{Switch: &Switch{Datacenter: x.datacenter}}
+	})
 }

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"github.com/ctl-sh/ctl/internal/tui/source"
@@ -17,7 +18,14 @@ type list[T any] struct {
 // around is what a list has around its table: the same for rows of every type,
 // so that the program has it once.
 type around struct {
-	about    content
+	about content
+	// of is the status of what is listed.
+	of func(*source.State) source.Status
+	// pairs are facts about the whole, as names and values in turn; nil for
+	// none. They stand above the table where the page has at least room lines;
+	// with no room given, only where there is no layout.
+	pairs    func(*Env) []string
+	room     int
 	problems bool
 	y        int // where the table was drawn
 }
@@ -33,6 +41,46 @@ type table interface {
 
 // Grid implements Page.
 func (l *list[T]) Grid() (ui.Grid, int, int) { return l.table, 0, l.y }
+
+// Ready implements Page.
+func (l *around) Ready(s *source.State) bool { return settled(l.of(s)) }
+
+// View implements Page.
+func (l *list[T]) View(env *Env, width, height int) []string {
+	return l.view(env, l.of(env.State), l.above(env, width, height), width, height)
+}
+
+// Sheet implements Page.
+func (l *list[T]) Sheet(env *Env) Sheet { return l.sheet(env, l.of(env.State), l.facts(env)) }
+
+// above are the facts over the table.
+func (l *around) above(env *Env, width, height int) []string {
+	if l.pairs == nil || l.room == 0 || height < l.room {
+		return nil
+	}
+	return facts(env.Theme, width, l.pairs(env)...)
+}
+
+// facts are the facts without a layout.
+func (l *around) facts(env *Env) []string {
+	if l.pairs == nil {
+		return nil
+	}
+	return plainFacts(l.pairs(env)...)
+}
+
+// on does what an action means on any list, or what the page does with the
+// selected row.
+func (l *list[T]) on(env *Env, a ui.Action, do func(*T) Effect) Effect {
+	if e, ok := l.do(env, a); ok {
+		return e
+	}
+	r, ok := l.table.Selected()
+	if !ok {
+		return noSelection(l.table)
+	}
+	return do(r)
+}
 
 // do does what an action means on any list; ok is false where it means nothing.
 func (l *list[T]) do(_ *Env, a ui.Action) (e Effect, ok bool) {
@@ -141,4 +189,27 @@ func confirm(env *Env, verb string, objects, blast []string, actions ...source.A
 			return Effect{Act: actions}
 		},
 	}
+}
+
+// healthColumn shows how something is, and sorts by how bad that is.
+func healthColumn[T any](title string, health func(*T) string) ui.Column[T] {
+	return ui.Column[T]{Title: title, Cell: func(r *T) ui.Cell { return state(health(r)) },
+		Compare: func(a, b *T) int { return cmp.Compare(badness(health(a)), badness(health(b))) }}
+}
+
+// countColumn shows a number that is only known sometimes.
+func countColumn[T any](title string, drop int, l ui.Level, n func(*T) (int, bool)) ui.Column[T] {
+	return ui.Column[T]{Title: title, Drop: drop, Right: true,
+		Cell: func(r *T) ui.Cell {
+			v, known := n(r)
+			if !known {
+				return ui.Cell{Text: "-", Level: ui.Faint}
+			}
+			return count(v, l)
+		},
+		Compare: func(a, b *T) int {
+			x, _ := n(a)
+			y, _ := n(b)
+			return cmp.Compare(x, y)
+		}}
 }

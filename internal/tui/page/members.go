@@ -20,11 +20,15 @@ type members struct{ list[member] }
 func newMembers() *members {
 	p := &members{}
 	p.about = content{"members", "The agent itself should be one; is it starting?", "node:read on the member"}
+	p.of = func(s *source.State) source.Status { return s.Members.Status }
+	p.pairs = func(env *Env) []string {
+		m := &env.State.Members
+		return []string{"alive", itoa(m.Alive), "failed", itoa(m.Failed), "left", itoa(m.Left)}
+	}
 	p.bad = func(m *member) bool { return m.State != "alive" }
 	p.table = ui.NewTable(func(m *member) string { return m.pool() + "/" + m.Name },
 		ui.Column[member]{Title: "Member", Max: 50, Cell: func(m *member) ui.Cell { return ui.Cell{Text: m.Name} }},
-		ui.Column[member]{Title: "State", Cell: func(m *member) ui.Cell { return state(m.State) },
-			Compare: func(a, b *member) int { return cmp.Compare(badness(a.State), badness(b.State)) }},
+		healthColumn("State", func(m *member) string { return m.State }),
 		ui.Column[member]{Title: "Type", Drop: 2, Cell: func(m *member) ui.Cell { return ui.Cell{Text: m.kind()} }},
 		ui.Column[member]{Title: "Address", Drop: 3, Max: 48, Cell: func(m *member) ui.Cell { return ui.Cell{Text: m.Address + ":" + itoa(m.Port)} }},
 		ui.Column[member]{Title: "RTT", Drop: 5, Right: true, Cell: func(m *member) ui.Cell { return ui.Cell{Text: took(m.RTT)} },
@@ -59,7 +63,6 @@ func (p *members) Title() string                      { return "Members" }
 func (p *members) Command() string                    { return "ctl members -detailed" }
 func (p *members) Interest() source.Interest          { return source.Interest{} }
 func (p *members) Versions(s *source.State) [4]uint64 { return [4]uint64{s.Members.Version} }
-func (p *members) Ready(s *source.State) bool         { return settled(s.Members.Status) }
 
 func (p *members) Update(env *Env) {
 	m := &env.State.Members
@@ -81,42 +84,28 @@ func (p *members) Data(*Env) any {
 	return out
 }
 
-func (p *members) View(env *Env, width, height int) []string {
-	return p.view(env, env.State.Members.Status, nil, width, height)
-}
-
-func (p *members) Sheet(env *Env) Sheet {
-	m := &env.State.Members
-	return p.sheet(env, m.Status, plainFacts("alive", itoa(m.Alive), "failed", itoa(m.Failed), "left", itoa(m.Left)))
-}
-
 func (p *members) Hints(*Env) []ui.Hint {
 	return []ui.Hint{{Action: ui.Open, Word: "node"}, {Action: ui.Find, Word: "filter"}, {Action: ui.Problems, Word: "problems"},
 		{Action: ui.Delete, Word: "force-leave"}, {Action: ui.Join, Word: "join"}, {Action: ui.CopyCtl, Word: "command"}}
 }
 
 func (p *members) Do(env *Env, a ui.Action) Effect {
-	if e, ok := p.do(env, a); ok {
-		return e
-	}
 	if a == ui.Join {
 		return join(env)
 	}
-	m, ok := p.table.Selected()
-	if !ok {
-		return noSelection(p.table)
-	}
-	switch a {
-	case ui.Open:
-		return Effect{Go: newNode(m.Name)}
-	case ui.CopyValue:
-		return Effect{Copy: m.Address, What: "address"}
-	case ui.CopyCtl:
-		return Effect{Copy: p.Command(), What: "command"}
-	case ui.Delete:
-		return forceLeave(env, m)
-	}
-	return Effect{}
+	return p.on(env, a, func(m *member) Effect {
+		switch a {
+		case ui.Open:
+			return Effect{Go: newNode(m.Name)}
+		case ui.CopyValue:
+			return Effect{Copy: m.Address, What: "address"}
+		case ui.CopyCtl:
+			return Effect{Copy: p.Command(), What: "command"}
+		case ui.Delete:
+			return forceLeave(env, m)
+		}
+		return Effect{}
+	})
 }
 
 // join asks for an address and joins the agent to it.

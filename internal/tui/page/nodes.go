@@ -18,11 +18,11 @@ type nodes struct {
 func newNodes() *nodes {
 	p := &nodes{}
 	p.about = content{"nodes", "Agents appear when they join: ctl join ADDRESS", "node:read on the node"}
+	p.of = func(s *source.State) source.Status { return s.Nodes.Status }
 	p.bad = func(n *source.Node) bool { return n.Counted && n.Health() != source.Passing }
 	p.table = ui.NewTable(func(n *source.Node) string { return n.Name },
 		ui.Column[source.Node]{Title: "Node", Max: 50, Cell: func(n *source.Node) ui.Cell { return ui.Cell{Text: n.Name} }},
-		ui.Column[source.Node]{Title: "Health", Cell: func(n *source.Node) ui.Cell { return state(n.Health()) },
-			Compare: func(a, b *source.Node) int { return cmp.Compare(badness(a.Health()), badness(b.Health())) }},
+		healthColumn("Health", (*source.Node).Health),
 		ui.Column[source.Node]{Title: "Address", Drop: 5, Max: 48, Cell: func(n *source.Node) ui.Cell { return ui.Cell{Text: n.Address} }},
 		countColumn("Services", 4, ui.None, func(n *source.Node) (int, bool) { return n.Services, true }),
 		countColumn("Passing", 6, ui.Passing, func(n *source.Node) (int, bool) { return n.Passing, n.Counted }),
@@ -42,8 +42,7 @@ func (p *nodes) Interest() source.Interest { return source.Interest{Sections: so
 func (p *nodes) Versions(s *source.State) [4]uint64 {
 	return [4]uint64{s.Nodes.Version, s.Members.Version}
 }
-func (p *nodes) Ready(s *source.State) bool { return settled(s.Nodes.Status) }
-func (p *nodes) Data(*Env) any              { return p.shown() }
+func (p *nodes) Data(*Env) any { return p.shown() }
 
 func (p *nodes) Update(env *Env) {
 	p.rtt = map[string]time.Duration{}
@@ -53,29 +52,18 @@ func (p *nodes) Update(env *Env) {
 	p.table.Set(env.State.Nodes.Rows)
 }
 
-func (p *nodes) View(env *Env, width, height int) []string {
-	return p.view(env, env.State.Nodes.Status, nil, width, height)
-}
-
-func (p *nodes) Sheet(env *Env) Sheet { return p.sheet(env, env.State.Nodes.Status, nil) }
-
 func (p *nodes) Hints(*Env) []ui.Hint {
 	return []ui.Hint{{Action: ui.Open, Word: "services"}, {Action: ui.Find, Word: "filter"}, {Action: ui.Problems, Word: "problems"},
 		{Action: ui.Maintain, Word: "maintenance"}, {Action: ui.Delete, Word: "deregister"}, {Action: ui.CopyCtl, Word: "command"}}
 }
 
 func (p *nodes) Do(env *Env, a ui.Action) Effect {
-	if e, ok := p.do(env, a); ok {
-		return e
-	}
-	n, ok := p.table.Selected()
-	if !ok {
-		return noSelection(p.table)
-	}
-	if a == ui.Open {
-		return Effect{Go: newNode(n.Name)}
-	}
-	return actOnNode(env, a, n)
+	return p.on(env, a, func(n *source.Node) Effect {
+		if a == ui.Open {
+			return Effect{Go: newNode(n.Name)}
+		}
+		return actOnNode(env, a, n)
+	})
 }
 
 // actOnNode does what an action means to a node, wherever it is shown.
@@ -144,11 +132,11 @@ type node struct {
 func newNode(name string) *node {
 	p := &node{name: name}
 	p.about = content{"services and checks on " + name, "The node has no services. Register one: ctl services register -name=web -port=8080", `node:read on "` + name + `"`}
+	p.of, p.pairs, p.room = p.status, p.properties, 10
 	p.bad = func(r *row) bool { return r.health() != source.Passing }
 	p.table = ui.NewTable(func(r *row) string { return r.id },
 		ui.Column[row]{Title: "Name", Cell: func(r *row) ui.Cell { return ui.Cell{Text: r.name()} }},
-		ui.Column[row]{Title: "Health", Cell: func(r *row) ui.Cell { return state(r.health()) },
-			Compare: func(a, b *row) int { return cmp.Compare(badness(a.health()), badness(b.health())) }},
+		healthColumn("Health", (*row).health),
 		ui.Column[row]{Title: "What", Drop: 3, Cell: func(r *row) ui.Cell { return ui.Cell{Text: r.what(), Level: ui.Faint} }},
 		ui.Column[row]{Title: "ID", Drop: 4, Cell: func(r *row) ui.Cell { return ui.Cell{Text: r.key()} }},
 		ui.Column[row]{Title: "Address", Drop: 5, Cell: func(r *row) ui.Cell {
@@ -204,9 +192,6 @@ func (p *node) Interest() source.Interest { return source.Interest{Node: p.name}
 func (p *node) Versions(s *source.State) [4]uint64 {
 	return [4]uint64{s.Node.Version, s.Members.Version}
 }
-func (p *node) Ready(s *source.State) bool {
-	return s.Node.Name == p.name && settled(s.Node.Status)
-}
 
 func (p *node) Data(env *Env) any {
 	if env.State.Node.Name != p.name {
@@ -244,13 +229,13 @@ func (p *node) Update(env *Env) {
 	p.table.Set(rows)
 }
 
-func (p *node) pairs(s *source.State) []string {
+func (p *node) properties(env *Env) []string {
 	n := p.at
 	if n == nil {
 		return nil
 	}
 	pairs := []string{"health", n.Health(), "address", n.Address, "datacenter", n.Datacenter, "id", n.ID}
-	for _, m := range s.Members.LAN {
+	for _, m := range env.State.Members.LAN {
 		if m.Name == n.Name {
 			pairs = append(pairs, "gossip", m.State, "build", m.Build)
 			if m.RTT > 0 {
@@ -264,47 +249,30 @@ func (p *node) pairs(s *source.State) []string {
 	return append(pairs, "meta", meta(n.Meta))
 }
 
-func (p *node) View(env *Env, width, height int) []string {
-	var above []string
-	if height >= 10 {
-		above = facts(env.Theme, width, p.pairs(env.State)...)
-	}
-	return p.view(env, p.status(env.State), above, width, height)
-}
-
-func (p *node) Sheet(env *Env) Sheet {
-	return p.sheet(env, p.status(env.State), plainFacts(p.pairs(env.State)...))
-}
-
 func (p *node) Hints(*Env) []ui.Hint {
 	return []ui.Hint{{Action: ui.Open, Word: "open"}, {Action: ui.Maintain, Word: "maintenance"}, {Action: ui.Delete, Word: "deregister"},
 		{Action: ui.Find, Word: "filter"}, {Action: ui.Problems, Word: "problems"}, {Action: ui.CopyCtl, Word: "command"}}
 }
 
 func (p *node) Do(env *Env, a ui.Action) Effect {
-	if e, ok := p.do(env, a); ok {
-		return e
-	}
 	if a == ui.Maintain && p.at != nil {
 		return maintainNode(env, p.at)
 	}
-	r, ok := p.table.Selected()
-	if !ok {
-		return noSelection(p.table)
-	}
-	switch {
-	case a == ui.Open && r.check != nil:
-		return Effect{Go: newCheck("", p.name, r.check)}
-	case a == ui.Open:
-		return Effect{Go: newInstance(r.instance.Service, r.instance.Node, r.instance.ID)}
-	case a == ui.CopyValue:
-		return Effect{Copy: strings.TrimSpace(cmp.Or(r.says(), r.name())), What: "text"}
-	case r.instance != nil:
-		return actOnInstances(env, a, []*source.Instance{r.instance}, nil, nil)
-	case a == ui.Delete && p.at != nil:
-		return actOnNode(env, a, p.at)
-	case a == ui.CopyCtl:
-		return Effect{Copy: "ctl dash " + shell(p.Path()), What: "command"}
-	}
-	return Effect{}
+	return p.on(env, a, func(r *row) Effect {
+		switch {
+		case a == ui.Open && r.check != nil:
+			return Effect{Go: newCheck("", p.name, r.check)}
+		case a == ui.Open:
+			return Effect{Go: newInstance(r.instance.Service, r.instance.Node, r.instance.ID)}
+		case a == ui.CopyValue:
+			return Effect{Copy: strings.TrimSpace(cmp.Or(r.says(), r.name())), What: "text"}
+		case r.instance != nil:
+			return actOnInstances(env, a, []*source.Instance{r.instance}, nil, nil)
+		case a == ui.Delete && p.at != nil:
+			return actOnNode(env, a, p.at)
+		case a == ui.CopyCtl:
+			return Effect{Copy: "ctl dash " + shell(p.Path()), What: "command"}
+		}
+		return Effect{}
+	})
 }

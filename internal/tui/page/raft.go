@@ -19,6 +19,8 @@ func newRaft() *raft {
 	p := &raft{}
 	p.about = content{"servers", "No server is known to Raft: the cluster has not been bootstrapped (bootstrap_expect).", "operator:read"}
 	p.bad = func(x *source.Peer) bool { return !well(x) }
+	p.of = func(s *source.State) source.Status { return s.Cluster.Status }
+	p.pairs, p.room = clusterPairs, 10
 	p.table = ui.NewTable(func(x *source.Peer) string { return x.ID },
 		ui.Column[source.Peer]{Title: "Server", Cell: func(x *source.Peer) ui.Cell { return ui.Cell{Text: cmp.Or(x.Name, x.ID)} }},
 		ui.Column[source.Peer]{Title: "Role", Cell: func(x *source.Peer) ui.Cell { return role(x) }},
@@ -117,14 +119,14 @@ func (p *raft) Title() string                      { return "Raft" }
 func (p *raft) Command() string                    { return "ctl operator raft list-peers" }
 func (p *raft) Interest() source.Interest          { return source.Interest{Sections: source.SectionPeers} }
 func (p *raft) Versions(s *source.State) [4]uint64 { return [4]uint64{s.Cluster.Version} }
-func (p *raft) Ready(s *source.State) bool         { return settled(s.Cluster.Status) }
 func (p *raft) Data(env *Env) any                  { return &env.State.Cluster }
 func (p *raft) Update(env *Env) {
 	p.cluster = &env.State.Cluster
 	p.table.Set(env.State.Cluster.Peers)
 }
 
-func (p *raft) pairs(env *Env) []string {
+// clusterPairs are the figures of Raft.
+func clusterPairs(env *Env) []string {
 	c := &env.State.Cluster
 	health := "unknown"
 	if c.Judged && c.Healthy {
@@ -138,46 +140,27 @@ func (p *raft) pairs(env *Env) []string {
 		"snapshot", number(c.Snapshot).Text, "elections seen", itoa(c.Elections)}
 }
 
-func (p *raft) View(env *Env, width, height int) []string {
-	var above []string
-	if height >= 10 {
-		above = facts(env.Theme, width, p.pairs(env)...)
-	}
-	p.cluster = &env.State.Cluster
-	return p.view(env, env.State.Cluster.Status, above, width, height)
-}
-
-func (p *raft) Sheet(env *Env) Sheet {
-	p.cluster = &env.State.Cluster
-	return p.sheet(env, env.State.Cluster.Status, plainFacts(p.pairs(env)...))
-}
-
 func (p *raft) Hints(*Env) []ui.Hint {
 	return []ui.Hint{{Action: ui.Transfer, Word: "transfer leadership"}, {Action: ui.Delete, Word: "remove"}, {Action: ui.Open, Word: "node"},
 		{Action: ui.Wide, Word: "wide"}, {Action: ui.CopyCtl, Word: "command"}}
 }
 
 func (p *raft) Do(env *Env, a ui.Action) Effect {
-	if e, ok := p.do(env, a); ok {
-		return e
-	}
-	x, ok := p.table.Selected()
-	if !ok {
-		return noSelection(p.table)
-	}
-	switch a {
-	case ui.Open:
-		return Effect{Go: newNode(cmp.Or(x.Name, x.ID))}
-	case ui.CopyValue:
-		return Effect{Copy: x.ID, What: "id of the server"}
-	case ui.CopyCtl:
-		return Effect{Copy: p.Command(), What: "command"}
-	case ui.Transfer:
-		return transfer(env, x)
-	case ui.Delete:
-		return removePeer(env, x)
-	}
-	return Effect{}
+	return p.on(env, a, func(x *source.Peer) Effect {
+		switch a {
+		case ui.Open:
+			return Effect{Go: newNode(cmp.Or(x.Name, x.ID))}
+		case ui.CopyValue:
+			return Effect{Copy: x.ID, What: "id of the server"}
+		case ui.CopyCtl:
+			return Effect{Copy: p.Command(), What: "command"}
+		case ui.Transfer:
+			return transfer(env, x)
+		case ui.Delete:
+			return removePeer(env, x)
+		}
+		return Effect{}
+	})
 }
 
 // transfer hands leadership over; the name of the server must be typed.

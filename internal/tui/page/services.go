@@ -14,11 +14,12 @@ type services struct{ list[source.Service] }
 func newServices() *services {
 	p := &services{}
 	p.about = content{"services", "Register one: ctl services register -name=web -port=8080", `service:read on the service`}
+	p.of = func(s *source.State) source.Status { return s.Services.Status }
+	p.pairs = func(env *Env) []string { return serviceCounts(&env.State.Services) }
 	p.bad = func(s *source.Service) bool { return s.Counted && s.Health() != source.Passing }
 	p.table = ui.NewTable(func(s *source.Service) string { return s.Name },
 		ui.Column[source.Service]{Title: "Service", Max: 60, Cell: func(s *source.Service) ui.Cell { return ui.Cell{Text: s.Name} }},
-		ui.Column[source.Service]{Title: "Health", Cell: func(s *source.Service) ui.Cell { return state(s.Health()) },
-			Compare: func(a, b *source.Service) int { return cmp.Compare(badness(a.Health()), badness(b.Health())) }},
+		healthColumn("Health", (*source.Service).Health),
 		countColumn("Passing", 4, ui.Passing, func(s *source.Service) (int, bool) { return s.Passing, s.Counted }),
 		countColumn("Warning", 3, ui.Warning, func(s *source.Service) (int, bool) { return s.Warning, s.Counted }),
 		countColumn("Critical", 2, ui.Critical, func(s *source.Service) (int, bool) { return s.Critical, s.Counted }),
@@ -31,23 +32,6 @@ func newServices() *services {
 	return p
 }
 
-// countColumn shows a number that is only known sometimes.
-func countColumn[T any](title string, drop int, l ui.Level, n func(*T) (int, bool)) ui.Column[T] {
-	return ui.Column[T]{Title: title, Drop: drop, Right: true,
-		Cell: func(r *T) ui.Cell {
-			v, known := n(r)
-			if !known {
-				return ui.Cell{Text: "-", Level: ui.Faint}
-			}
-			return count(v, l)
-		},
-		Compare: func(a, b *T) int {
-			x, _ := n(a)
-			y, _ := n(b)
-			return cmp.Compare(x, y)
-		}}
-}
-
 func (p *services) Path() string    { return "services" }
 func (p *services) Title() string   { return "Services" }
 func (p *services) Command() string { return "ctl catalog services -tags" }
@@ -55,21 +39,13 @@ func (p *services) Interest() source.Interest {
 	return source.Interest{Sections: source.SectionServices}
 }
 func (p *services) Versions(s *source.State) [4]uint64 { return [4]uint64{s.Services.Version} }
-func (p *services) Ready(s *source.State) bool         { return settled(s.Services.Status) }
 func (p *services) Update(env *Env)                    { p.table.Set(env.State.Services.Rows) }
 func (p *services) Data(*Env) any                      { return p.shown() }
 
-func (p *services) counts(s *source.Services) []string {
+// serviceCounts says how many services are how.
+func serviceCounts(s *source.Services) []string {
 	return []string{"services", plural(len(s.Rows), "service"),
 		"passing", number(uint64(s.Passing)).Text, "warning", number(uint64(s.Warning)).Text, "critical", number(uint64(s.Critical)).Text}
-}
-
-func (p *services) View(env *Env, width, height int) []string {
-	return p.view(env, env.State.Services.Status, nil, width, height)
-}
-
-func (p *services) Sheet(env *Env) Sheet {
-	return p.sheet(env, env.State.Services.Status, plainFacts(p.counts(&env.State.Services)...))
 }
 
 func (p *services) Hints(*Env) []ui.Hint {
@@ -78,24 +54,19 @@ func (p *services) Hints(*Env) []ui.Hint {
 }
 
 func (p *services) Do(env *Env, a ui.Action) Effect {
-	if e, ok := p.do(env, a); ok {
-		return e
-	}
-	s, ok := p.table.Selected()
-	if !ok {
-		return noSelection(p.table)
-	}
-	switch a {
-	case ui.Open:
-		return Effect{Go: newService(s.Name)}
-	case ui.CopyValue:
-		return Effect{Copy: s.Name, What: "name of the service"}
-	case ui.CopyCtl:
-		return Effect{Copy: "ctl dash " + shell("services/"+s.Name), What: "command"}
-	case ui.Delete, ui.Maintain:
-		return say(ui.Info, "Open the service first: this is done to its instances.")
-	}
-	return Effect{}
+	return p.on(env, a, func(s *source.Service) Effect {
+		switch a {
+		case ui.Open:
+			return Effect{Go: newService(s.Name)}
+		case ui.CopyValue:
+			return Effect{Copy: s.Name, What: "name of the service"}
+		case ui.CopyCtl:
+			return Effect{Copy: "ctl dash " + shell("services/"+s.Name), What: "command"}
+		case ui.Delete, ui.Maintain:
+			return say(ui.Info, "Open the service first: this is done to its instances.")
+		}
+		return Effect{}
+	})
 }
 
 // service lists the instances of one service.
@@ -107,11 +78,11 @@ type service struct {
 func newService(name string) *service {
 	p := &service{name: name}
 	p.about = content{"instances of " + name, "The service is not registered, or no longer; " + "it shows here as soon as it is.", `service:read on "` + name + `"`}
+	p.of, p.pairs, p.room = p.status, p.counts, 12
 	p.bad = func(i *source.Instance) bool { return i.Health != source.Passing }
 	p.table = ui.NewTable(instanceID,
 		ui.Column[source.Instance]{Title: "Node", Cell: func(i *source.Instance) ui.Cell { return ui.Cell{Text: i.Node} }},
-		ui.Column[source.Instance]{Title: "Health", Cell: func(i *source.Instance) ui.Cell { return state(i.Health) },
-			Compare: func(a, b *source.Instance) int { return cmp.Compare(badness(a.Health), badness(b.Health)) }},
+		healthColumn("Health", func(i *source.Instance) string { return i.Health }),
 		ui.Column[source.Instance]{Title: "Instance", Drop: 4, Cell: func(i *source.Instance) ui.Cell { return ui.Cell{Text: i.ID} }},
 		ui.Column[source.Instance]{Title: "Address", Drop: 5, Max: 48, Cell: func(i *source.Instance) ui.Cell { return ui.Cell{Text: address(i)} }},
 		ui.Column[source.Instance]{Title: "Checks", Drop: 3, Right: true, Cell: func(i *source.Instance) ui.Cell { return checkCount(i.Checks) }},
@@ -160,10 +131,7 @@ func (p *service) Interest() source.Interest {
 	return source.Interest{Service: p.name}
 }
 func (p *service) Versions(s *source.State) [4]uint64 { return [4]uint64{s.Service.Version} }
-func (p *service) Ready(s *source.State) bool {
-	return s.Service.Name == p.name && settled(s.Service.Status)
-}
-func (p *service) Data(*Env) any { return p.shown() }
+func (p *service) Data(*Env) any                      { return p.shown() }
 
 // status is the section's, or that it is loading while it is about another
 // service.
@@ -195,23 +163,12 @@ func tally(rows []*source.Instance) string {
 	return strings.Join(parts, ", ")
 }
 
-func (p *service) pairs(s *source.State) []string {
+func (p *service) counts(env *Env) []string {
+	s := env.State
 	if s.Service.Name != p.name || len(s.Service.Rows) == 0 {
 		return nil
 	}
 	return []string{"instances", tally(s.Service.Rows)}
-}
-
-func (p *service) View(env *Env, width, height int) []string {
-	var above []string
-	if height >= 12 {
-		above = facts(env.Theme, width, p.pairs(env.State)...)
-	}
-	return p.view(env, p.status(env.State), above, width, height)
-}
-
-func (p *service) Sheet(env *Env) Sheet {
-	return p.sheet(env, p.status(env.State), plainFacts(p.pairs(env.State)...))
 }
 
 func (p *service) Hints(*Env) []ui.Hint {
