@@ -26,7 +26,7 @@ RACE_PKGS    := ./internal/changes/... ./internal/tui/... \
                 ./internal/gossip ./internal/agentapi ./internal/cli/doctor \
                 ./internal/signal/... ./internal/lifecycle/... ./internal/logging/... ./internal/store/... \
                 ./internal/query/... ./internal/fsm/... ./internal/consensus/... ./internal/journal/... ./internal/local/... ./internal/rpc/... ./internal/httpapi/... ./internal/ca/... ./internal/leafcert/... \
-                ./internal/tlsconf/... ./internal/view/... ./internal/catalog/... ./internal/coordinate/... ./internal/cli/debug ./internal/cli/services/... ./internal/cli/wait/...
+                ./internal/tlsconf/... ./internal/view/... ./internal/catalog/... ./internal/coordinate/... ./internal/iostreams ./internal/cli ./internal/cli/debug ./internal/cli/services/... ./internal/cli/wait/...
 
 CYCLES   ?= 200
 CHAOS    ?=

@@ -104,7 +104,7 @@ func (a *Agent) followAuthorities(ctx context.Context, ready func()) error {
 			}
 		}
 		if err != nil {
-			wait(ctx, pause.Next())
+			backoff.Pause(ctx, pause.Next())
 		}
 	}
 	return nil
@@ -156,7 +156,7 @@ func (a *Agent) keepCertificate(ctx context.Context, ready func()) error {
 					level = slog.LevelDebug // joining says what is wrong
 				}
 				log.Log(ctx, level, "no certificate from the servers; trying again", logging.KeyError, err, "pause", d)
-				wait(ctx, d)
+				backoff.Pause(ctx, d)
 			}
 			continue
 		}
@@ -193,7 +193,7 @@ func (a *Agent) outlast(ctx context.Context, got *issued) {
 		for watch.Err() == nil {
 			roots, _, err := a.leaves.Roots(watch, index, time.Minute)
 			if err != nil {
-				wait(watch, maxAutomaticPause)
+				backoff.Pause(watch, maxAutomaticPause)
 				continue
 			}
 			index = roots.Index
@@ -213,7 +213,7 @@ func (a *Agent) outlast(ctx context.Context, got *issued) {
 	}()
 	select {
 	case <-changed:
-		wait(ctx, rand.N(2*time.Second)) // not all agents at once
+		backoff.Pause(ctx, rand.N(2*time.Second)) // not all agents at once
 	case <-renew.C:
 	case <-ctx.Done():
 	}
@@ -311,14 +311,4 @@ func (a *Agent) ownNames(trustDomain string) issue.Request {
 		r.Addresses = append(r.Addresses, net.ParseIP(text)) // loading has refused others
 	}
 	return r
-}
-
-// wait returns after d, or when ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

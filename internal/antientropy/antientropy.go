@@ -212,12 +212,12 @@ func (s *Syncer) Run(ctx context.Context, ready func()) error {
 		}
 		select {
 		case <-changed:
-			s.pause(ctx, gather)
+			backoff.Pause(ctx, gather)
 		case <-timer.C:
 			due = max(due, compareAll)
 		case <-s.full:
 			due = max(due, compareAll)
-			s.pause(ctx, s.jitter(serverDelay))
+			backoff.Pause(ctx, s.jitter(serverDelay))
 		case <-s.fresh:
 			due = compareNewest
 		case <-ctx.Done():
@@ -263,13 +263,4 @@ func (s *Syncer) sync(ctx context.Context, e extent) (err error) {
 		s.log.Warn("the files of registrations cannot be written", logging.KeyError, err)
 	}
 	return nil
-}
-
-func (s *Syncer) pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -42,13 +42,21 @@ func (b *Backoff) Next() time.Duration {
 // Wait counts one more failure and blocks for Next, or until ctx ends; then it
 // returns the cause of that end.
 func (b *Backoff) Wait(ctx context.Context) error {
-	t := time.NewTimer(b.Next())
+	if !Pause(ctx, b.Next()) {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// Pause blocks for d, or until ctx ends, and reports whether d passed.
+func Pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
+		return true
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return false
 	}
 }
 

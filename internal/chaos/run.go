@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/backoff"
 )
 
 // Config says what a run does. DefaultConfig has the usual figures.
@@ -189,7 +191,7 @@ func (r *run) round(ctx context.Context, number int) error {
 	rd := newRound(number, &r.ledger)
 	stop := rd.start(ctx, r.cluster, r.clock, r.Workers, r.Seed, r.Pace)
 	defer stop()
-	pause(ctx, fault.Before)
+	backoff.Pause(ctx, fault.Before)
 	hit, err := r.inflict(ctx, fault, rd)
 	if err != nil {
 		return fmt.Errorf("round %d, %v: %w", number, fault, err)
@@ -292,7 +294,7 @@ func (r *run) readLedger(ctx context.Context) error {
 // come back and watchers that have been waiting.
 func (r *run) checkWatchers(ctx context.Context) {
 	for _, between := range []time.Duration{0, 30 * time.Millisecond, 150 * time.Millisecond} {
-		pause(ctx, between)
+		backoff.Pause(ctx, between)
 		for _, key := range watchedKeys {
 			r.writes++
 			value := fmt.Sprintf("watched.%d", r.writes)
@@ -330,7 +332,7 @@ func (r *run) inflict(ctx context.Context, f Fault, rd *round) ([]int, error) {
 		} else {
 			r.cluster.Kill(hit...)
 		}
-		pause(ctx, f.Hold)
+		backoff.Pause(ctx, f.Hold)
 		for _, i := range hit {
 			if err := r.cluster.Start(i); err != nil {
 				return hit, err
@@ -342,7 +344,7 @@ func (r *run) inflict(ctx context.Context, f Fault, rd *round) ([]int, error) {
 			if err := r.cluster.proc(i).Stop(time.Minute); err != nil {
 				return hit, err
 			}
-			pause(ctx, f.Hold)
+			backoff.Pause(ctx, f.Hold)
 			if err := r.cluster.Start(i); err != nil {
 				return hit, err
 			}
@@ -355,7 +357,7 @@ func (r *run) inflict(ctx context.Context, f Fault, rd *round) ([]int, error) {
 	case Transfer:
 		// Its answer does not matter: it may be refused, and that is a fault too.
 		_, _ = r.cluster.ask(ctx, hit[0], http.MethodPut, "/v1/operator/raft/transfer-leader", "")
-		pause(ctx, f.Hold)
+		backoff.Pause(ctx, f.Hold)
 		return hit, nil
 	}
 	return nil, fmt.Errorf("unknown act %q", f.Act)
@@ -368,7 +370,7 @@ func (r *run) around(ctx context.Context, f Fault, hit []int, begin, end func(in
 		}
 		defer func() { _ = end(i) }() // once more is harmless; it is undone even on an error
 	}
-	pause(ctx, f.Hold)
+	backoff.Pause(ctx, f.Hold)
 	for _, i := range hit {
 		if err := end(i); err != nil {
 			return err
@@ -397,7 +399,7 @@ func (r *run) targets(ctx context.Context, f Fault) ([]int, error) {
 		case err != nil && ctx.Err() != nil:
 			return nil, err
 		case err != nil:
-			pause(ctx, 20*time.Millisecond)
+			backoff.Pause(ctx, 20*time.Millisecond)
 		case f.Target == Leader:
 			return []int{leader}, nil
 		case f.Target == Follower:
@@ -431,7 +433,7 @@ func (r *run) recover(ctx context.Context) (time.Duration, error) {
 			if ctx.Err() != nil || time.Now().After(deadline) {
 				return 0, fmt.Errorf("no write through server %d within %v\n%s", i, r.RecoverBound, r.cluster.proc(i).LogTail(3000))
 			}
-			pause(ctx, 10*time.Millisecond)
+			backoff.Pause(ctx, 10*time.Millisecond)
 		}
 	}
 	took := time.Since(began)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/backoff"
 )
 
 // watchWait is how long a blocking query waits: much longer than WakeBound, so
@@ -48,7 +50,7 @@ func (w *watcher) run(ctx context.Context) {
 			continue
 		}
 		if err != nil {
-			pause(ctx, 30*time.Millisecond)
+			backoff.Pause(ctx, 30*time.Millisecond)
 			continue
 		}
 		if next < index {
@@ -116,14 +118,4 @@ func awaitAll(ctx context.Context, watchers []*watcher, value string, bound time
 		}
 	}
 	return bad
-}
-
-// pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

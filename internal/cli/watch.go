@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/hashicorp/consul/api"
 	"github.com/spf13/cobra"
@@ -164,7 +165,7 @@ func (s *watching[T]) run(ctx context.Context, first Document[T], meta *api.Quer
 	}
 	index, wait := indexOf(meta), retryTime
 	for {
-		if index == 0 && !pause(ctx, pollTime) {
+		if index == 0 && !backoff.Pause(ctx, pollTime) {
 			return s.end(ctx)
 		}
 		q := s.conn.Query(ctx)
@@ -175,7 +176,7 @@ func (s *watching[T]) run(ctx context.Context, first Document[T], meta *api.Quer
 			return s.end(ctx)
 		case err != nil:
 			fmt.Fprintf(s.f.Streams.Err, "%v; trying again in %v\n", err, wait)
-			if !pause(ctx, wait) {
+			if !backoff.Pause(ctx, wait) {
 				return s.end(ctx)
 			}
 			wait = min(2*wait, maxRetryTime)
@@ -204,17 +205,6 @@ func (s *watching[T]) end(ctx context.Context) error {
 		return Fail(failure.Timeout, "Nothing changed within %v.", s.timeout)
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 func indexOf(meta *api.QueryMeta) uint64 {

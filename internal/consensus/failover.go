@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/logging"
 )
 
@@ -59,13 +60,13 @@ func (n *Node) leaderMayBeDead(ctx context.Context, r *running) {
 		return
 	}
 	asked := time.Now()
-	if !n.refuses(ctx, r, addr, asked) || !pause(ctx, n.turn(r, id)+rand.N(campaignJitter)) {
+	if !n.refuses(ctx, r, addr, asked) || !backoff.Pause(ctx, n.turn(r, id)+rand.N(campaignJitter)) {
 		return
 	}
 	if _, now := r.raft.LeaderWithID(); now == "" {
 		// Another one stands already. If this server's log is longer it did not
 		// get our vote, and will not win.
-		if !pause(ctx, campaignGrace) {
+		if !backoff.Pause(ctx, campaignGrace) {
 			return
 		}
 		if _, now := r.raft.LeaderWithID(); now != "" {
@@ -92,7 +93,7 @@ func (n *Node) refuses(ctx context.Context, r *running, addr raft.ServerAddress,
 		case !connectionLost(err):
 			return connectionRefused(err)
 		}
-		if !pause(ctx, dialAgain) || r.raft.LastContact().After(asked) {
+		if !backoff.Pause(ctx, dialAgain) || r.raft.LastContact().After(asked) {
 			return false
 		}
 	}
@@ -132,16 +133,4 @@ func (n *Node) soleVoter(r *running) bool {
 		}
 	}
 	return voters == 1 && n.mayLead(r)
-}
-
-// pause reports whether d passed before ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

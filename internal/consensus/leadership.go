@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/logging"
 	"github.com/ctl-sh/ctl/internal/signal"
 )
@@ -104,7 +105,7 @@ func (n *Node) claim(ctx context.Context, r *running, term uint64) {
 		f := r.raft.Apply(n.cfg.NoOp, n.cfg.EnqueueTimeout)
 		if err := await(ctx, f); err != nil {
 			n.log.Debug("could not commit the first entry of the term", logging.KeyTerm, term, logging.KeyError, err)
-			pause(ctx, 10*time.Millisecond)
+			backoff.Pause(ctx, 10*time.Millisecond)
 			continue
 		}
 		n.leadership.Update(func(l Leadership) Leadership {

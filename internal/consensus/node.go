@@ -27,6 +27,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/logging"
 	"github.com/ctl-sh/ctl/internal/signal"
@@ -187,7 +188,7 @@ func (n *Node) serve(ctx context.Context, r *running) {
 func (n *Node) handOn(r *running) {
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.StopTimeout/2)
 	defer cancel()
-	for n.waiting.Load() > 0 && pause(ctx, 5*time.Millisecond) {
+	for n.waiting.Load() > 0 && backoff.Pause(ctx, 5*time.Millisecond) {
 	}
 	if r.raft.State() != raft.Leader || n.soleVoter(r) {
 		return

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/backoff"
 )
 
 // Requester asks an agent's HTTP API. A request that could not be asked is an
@@ -60,8 +62,8 @@ func (p *Plan) Follow(ctx context.Context, r Requester, fire func(context.Contex
 			if err := failed(err, pause(failures)); err != nil {
 				return err
 			}
-			if err := sleep(ctx, pause(failures)); err != nil {
-				return err
+			if !backoff.Pause(ctx, pause(failures)) {
+				return context.Cause(ctx)
 			}
 			at = "" // the answer must not wait for another change
 			continue
@@ -76,8 +78,8 @@ func (p *Plan) Follow(ctx context.Context, r Requester, fire func(context.Contex
 		if at = p.next(at, c.Index); c.Index == "" {
 			// Nothing to wait by, as for a service that is not there: look
 			// again after a while.
-			if err := sleep(ctx, pauseStep); err != nil {
-				return err
+			if !backoff.Pause(ctx, pauseStep) {
+				return context.Cause(ctx)
 			}
 		}
 	}
@@ -95,17 +97,6 @@ func (p *Plan) next(was, now string) string {
 		return ""
 	}
 	return now
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // ask asks once; from at it waits for a change.

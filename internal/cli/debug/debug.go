@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/spf13/cobra"
 )
@@ -79,17 +80,7 @@ type options struct {
 
 // NewCommand returns `ctl debug`.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	return newCommand(f, &options{now: time.Now, sleep: sleep})
-}
-
-// sleep waits for d or the end of ctx.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
+	return newCommand(f, &options{now: time.Now, sleep: func(ctx context.Context, d time.Duration) { backoff.Pause(ctx, d) }})
 }
 
 func newCommand(f *cli.Factory, o *options) *cobra.Command {

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/hashicorp/consul/api"
@@ -152,7 +153,7 @@ func (o *options) await(ctx context.Context, client *api.Client, c condition) (s
 			return "", cli.Failf("Error waiting for %s: %w", c, err)
 		case err != nil:
 			state, index = err.Error(), 0
-			if !pause(ctx, retry) {
+			if !backoff.Pause(ctx, retry) {
 				return "", o.gaveUp(c, state)
 			}
 			retry = min(2*retry, max(maxRetryTime, o.retry))
@@ -164,7 +165,7 @@ func (o *options) await(ctx context.Context, client *api.Client, c condition) (s
 		if next < index {
 			next = 0 // the servers' state went back, as after a restore: begin anew
 		}
-		if index = next; index == 0 && !pause(ctx, o.poll) {
+		if index = next; index == 0 && !backoff.Pause(ctx, o.poll) {
 			return "", o.gaveUp(c, state)
 		}
 	}
@@ -182,16 +183,4 @@ func final(err error) bool {
 	}
 	var certificate *tls.CertificateVerificationError
 	return errors.As(err, &certificate)
-}
-
-// pause reports whether d passed before ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

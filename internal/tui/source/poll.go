@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/backoff"
 )
 
 // visit is a connection to one agent, from when it answers until it is lost.
@@ -169,16 +171,7 @@ func (v *visit) wanted(in Interest) map[string]watcher {
 }
 
 // sleep waits, and reports false when ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func sleep(ctx context.Context, d time.Duration) bool { return backoff.Pause(ctx, d) }
 
 // failed handles an error of a request: the end of the visit where the agent
 // does not answer, else a problem of the sections.
