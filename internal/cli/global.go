@@ -59,10 +59,13 @@ func OtherVariables() []struct{ Name, Meaning string } {
 		{contextEnv, "name of the context to use; --context is stronger"},
 		{exitCodesEnv, "detailed: exit codes 10 to 16 tell failures apart; --exit-codes is stronger"},
 		{noPromptEnv, "any value: no command asks; what would have asked fails"},
+		{pagerEnv, "pager for help and topics that do not fit on the terminal; set to nothing or cat: none"},
+		{commonPagerEnv, "the same, where " + pagerEnv + " is not set; without either nothing is paged"},
 		{"NO_COLOR", "any value: no colour; --color is stronger"},
 		{"CLICOLOR_FORCE", "anything but 0: colour in a pipe too"},
 		{"CLICOLOR", "0: no colour"},
 		{"COLUMNS", "width of the terminal"},
+		{"LINES", "height of the terminal"},
 		{"XDG_CONFIG_HOME", "directory of ctl/config.json, where contexts are kept (default ~/.config)"},
 	}
 }

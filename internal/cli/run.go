@@ -62,7 +62,10 @@ func (f *Factory) Root(name, short, long string, version *cobra.Command, command
 		}
 	}
 	root.SetHelpCommand(f.helpCommand(root))
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(f.Streams.Out, cmd) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		// Cobra takes no error here; the stream remembers it.
+		_ = f.page(func(w io.Writer) { writeHelp(w, cmd) })
+	})
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		var unknown *pflag.NotExistError
 		if errors.As(err, &unknown) {
@@ -88,16 +91,14 @@ func (f *Factory) helpCommand(root *cobra.Command) *cobra.Command {
 			for i, name := range args {
 				parent := cmd
 				if t, ok := topic(name); ok && i == 0 {
-					t.Write(f.Streams.Out)
-					return nil
+					return f.page(t.Write)
 				}
 				if cmd = argv.Child(parent, name); cmd == nil {
 					return &exitError{ExitUnknownCommand,
 						fmt.Errorf("unknown command or topic %q%s", name, suggestHelp(parent, name)), parent}
 				}
 			}
-			writeHelp(f.Streams.Out, cmd)
-			return nil
+			return f.page(func(w io.Writer) { writeHelp(w, cmd) })
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return completeHelp(root, args), cobra.ShellCompDirectiveNoFileComp

@@ -37,6 +37,8 @@ type Streams struct {
 	ColorMode string
 	// Columns is the width of the terminal; zero means DefaultWidth.
 	Columns int
+	// Lines is the height of the terminal Out is; zero is unknown.
+	Lines int
 	// ErrColumns returns the width of the terminal Err is, which may change;
 	// nil means Columns.
 	ErrColumns func() int
@@ -55,6 +57,7 @@ func System() *Streams {
 	}
 	_, s.InTerminal = terminalWidth(os.Stdin.Fd())
 	s.Columns, s.OutTerminal = terminalWidth(os.Stdout.Fd())
+	s.Lines = terminalLines(os.Stdout.Fd())
 	_, s.ErrTerminal = terminalWidth(os.Stderr.Fd())
 	s.ErrColumns = func() int {
 		columns, _ := terminalWidth(os.Stderr.Fd())
@@ -82,6 +85,15 @@ func (s *Streams) Width() int {
 		terminal = s.Columns
 	}
 	return s.width(terminal)
+}
+
+// Height returns how many lines the terminal Out is has: LINES where it is a
+// positive number, else what the terminal says; zero where nobody knows.
+func (s *Streams) Height() int {
+	if n, err := strconv.Atoi(s.env("LINES")); err == nil && n > 0 {
+		return n
+	}
+	return s.Lines
 }
 
 // errWidth is Width for Err.
@@ -158,6 +170,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	w.err = err
 	return n, err
 }
+
+// Raw returns what w writes to, for a program that is to write there itself.
+func (w *Writer) Raw() io.Writer { return w.w }
 
 // Failed returns the first error a Write met, or nil.
 func (w *Writer) Failed() error { return w.err }

@@ -13,3 +13,13 @@ func terminalWidth(fd uintptr) (columns int, terminal bool) {
 	}
 	return int(size.Col), true
 }
+
+// terminalLines returns the height of the terminal fd is, zero where that is not
+// known.
+func terminalLines(fd uintptr) int {
+	size, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Row)
+}

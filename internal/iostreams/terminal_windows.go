@@ -16,3 +16,13 @@ func terminalWidth(fd uintptr) (columns int, terminal bool) {
 	}
 	return int(info.Window.Right-info.Window.Left) + 1, true
 }
+
+// terminalLines returns the height of the window of the console fd is, zero where
+// that is not known.
+func terminalLines(fd uintptr) int {
+	var info windows.ConsoleScreenBufferInfo
+	if err := windows.GetConsoleScreenBufferInfo(windows.Handle(fd), &info); err != nil {
+		return 0
+	}
+	return int(info.Window.Bottom-info.Window.Top) + 1
+}
