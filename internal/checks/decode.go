@@ -3,6 +3,7 @@ package checks
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"sync"
@@ -11,7 +12,8 @@ import (
 // Decode reads a JSON object into the struct v points to. Names match the
 // fields without regard to case and underscores, as both the HTTP API
 // (CamelCase) and configuration files (snake_case) write them. A name that fits
-// no field is an error with encoding/json's text.
+// no field is an error with encoding/json's text; so is a field that is given with
+// underscores and without, for one of them would be forgotten.
 func Decode(data []byte, v any) error {
 	// What spells no name with an underscore encoding/json reads by itself. What
 	// it cannot read is an error of the long way, with its text.
@@ -30,6 +32,9 @@ func Decode(data []byte, v any) error {
 	for name, value := range members {
 		if field, ok := fields[fold(name)]; ok {
 			name = field
+		}
+		if _, twice := renamed[name]; twice {
+			return fmt.Errorf("json: field %q is given twice, in two spellings", name)
 		}
 		renamed[name] = value
 	}

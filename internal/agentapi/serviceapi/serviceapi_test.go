@@ -172,6 +172,7 @@ func TestAnswers(t *testing.T) {
 		{"broken body", register, "{", 400, "Request decode failed: unexpected EOF"},
 		{"unknown field", register, `{"Name":"x","Foo":1}`, 400, `Request decode failed: json: unknown field "Foo"`},
 		{"unknown field of a check", register, `{"Name":"x","Check":{"foo_bar":1}}`, 400, `Request decode failed: json: unknown field "foo_bar"`},
+		{"two spellings", register, `{"Name":"x","enable_tag_override":true,"EnableTagOverride":false}`, 400, `Request decode failed: json: field "EnableTagOverride" is given twice, in two spellings`},
 		{"wrong type", register, `{"Name":1}`, 400, "Request decode failed: json: cannot unmarshal number"},
 		{"no name", register, `{}`, 400, "Missing service name"},
 		{"wildcard address", register, `{"Name":"x","Address":"::"}`, 400, "Invalid service address"},
