@@ -44,6 +44,10 @@ type Config struct {
 	Connect  func(page.Switch) (Session, error)
 	// Editor is the command line of the operator's editor.
 	Editor string
+	// Clipboard is the command line of the program that takes what is copied
+	// on its standard input; empty where there is none, and the terminal alone
+	// is told.
+	Clipboard []string
 	// Drafts is the directory that holds texts while they are edited.
 	Drafts string
 	// Now is the clock; nil is time.Now.
@@ -546,12 +550,4 @@ func (m *Model) probe(e page.Effect) tea.Cmd {
 		a, err := feed.Probe(ctx, q)
 		return repliedMsg{a, err, e.Reply}
 	}
-}
-
-// copy puts text on the terminal's clipboard by OSC 52, which works through SSH
-// and, with set-clipboard on, through tmux.
-func (m *Model) copy(what, text string) tea.Cmd {
-	shown := ui.Cut(ui.Clean(text), 60, m.theme.Glyphs.Ellipsis)
-	m.say(ui.Passing, "Copied the "+what+" to the terminal's clipboard (OSC 52): "+shown)
-	return func() tea.Msg { return copyMsg(text) }
 }

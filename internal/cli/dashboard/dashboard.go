@@ -11,9 +11,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
+	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -132,7 +132,7 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	if err != nil {
 		return err
 	}
-	c := tui.Config{Session: session, Start: start, Keys: keys, Looks: o.looks(set), Contexts: o.contexts(target), Editor: o.editor(),
+	c := tui.Config{Session: session, Start: start, Keys: keys, Looks: o.looks(set), Contexts: o.contexts(target), Editor: o.editor(), Clipboard: o.clipboard(runtime.GOOS, exec.LookPath),
 		Drafts: o.kept("drafts"), NoMouse: o.noMouse || set.NoMouse, Faults: o.faults, Reports: o.kept("reports"),
 		Version: "ctl " + o.f.Build.Version + " " + o.f.Build.Commit,
 		Connect: func(to page.Switch) (tui.Session, error) { return o.connect(target, to) }}
@@ -354,26 +354,4 @@ func (o *options) unicode() bool {
 		}
 	}
 	return true
-}
-
-// editor is the operator's editor, as other programs choose it.
-func (o *options) editor() string {
-	for _, name := range []string{"VISUAL", "EDITOR"} {
-		if v := o.env(name); v != "" {
-			return v
-		}
-	}
-	return "vi"
-}
-
-// kept is the directory of that name where texts are kept: with what survives a
-// restart, because a draft should, and a report.
-func (o *options) kept(name string) string {
-	if dir := o.env("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "ctl", name)
-	}
-	if home := o.env("HOME"); home != "" {
-		return filepath.Join(home, ".local", "state", "ctl", name)
-	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("ctl-%s-%d", name, os.Getuid()))
 }
