@@ -81,8 +81,10 @@ type DocumentSource[T any] func(q *api.QueryOptions) (Document[T], *api.QueryMet
 // for every row that was added, changed or removed. key names a row. It reports
 // the rows shown first.
 //
-// A watch goes on through failures: it resumes at the index it knows, so what
-// changed meanwhile is shown. Only a failure of the first read ends it.
+// A watch goes on through failures: the first read after one answers at once and
+// is compared with what was shown, so what changed meanwhile is told. It does not
+// wait from the index known before, which an agent that lost its state reaches
+// much later or never. Only a failure of the first read ends a watch.
 func Read[T any](ctx context.Context, w *Watch, v View[T], key func(T) string, source Source[T]) ([]T, error) {
 	first, err := ReadDocument(ctx, w, v, key, func(q *api.QueryOptions) (Document[T], *api.QueryMeta, error) {
 		rows, meta, err := source(q)
@@ -163,9 +165,9 @@ func (s *watching[T]) run(ctx context.Context, first Document[T], meta *api.Quer
 	if _, err := s.show(first, indexOf(meta)); err != nil {
 		return err
 	}
-	index, wait := indexOf(meta), retryTime
+	index, wait, failed := indexOf(meta), retryTime, false
 	for {
-		if index == 0 && !backoff.Pause(ctx, pollTime) {
+		if index == 0 && !failed && !backoff.Pause(ctx, pollTime) {
 			return s.end(ctx)
 		}
 		q := s.conn.Query(ctx)
@@ -179,10 +181,10 @@ func (s *watching[T]) run(ctx context.Context, first Document[T], meta *api.Quer
 			if !backoff.Pause(ctx, wait) {
 				return s.end(ctx)
 			}
-			wait = min(2*wait, maxRetryTime)
+			index, failed, wait = 0, true, min(2*wait, maxRetryTime)
 			continue
 		}
-		wait = retryTime
+		failed, wait = false, retryTime
 		// Where it is lower, the servers' state went back, as after a restore.
 		index = indexOf(meta)
 		changed, err := s.show(now, index)
