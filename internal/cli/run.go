@@ -26,7 +26,7 @@ func Group(name, short string, commands ...*cobra.Command) *cobra.Command {
 			if len(args) == 0 {
 				return Usagef(cmd, "%s: a command is missing", cmd.CommandPath())
 			}
-			return Usagef(cmd, "unknown command %q for %q%s", args[0], cmd.CommandPath(), suggestCommand(cmd, args[0]))
+			return Usagef(cmd, "unknown command %q for %q%s", args[0], cmd.CommandPath(), unknownCommand(cmd, args[0]))
 		},
 	}
 	cmd.AddCommand(commands...)
@@ -58,7 +58,7 @@ func (f *Factory) Root(name, short, long string, version *cobra.Command, command
 		case len(args) == 0:
 			return &exitError{ExitUnknownCommand, errors.New("a command is missing" + f.invitation(cmd)), cmd}
 		default:
-			return &exitError{ExitUnknownCommand, fmt.Errorf("unknown command %q%s", args[0], suggestCommand(cmd, args[0])), cmd}
+			return &exitError{ExitUnknownCommand, fmt.Errorf("unknown command %q%s", args[0], unknownCommand(cmd, args[0])), cmd}
 		}
 	}
 	root.SetHelpCommand(f.helpCommand(root))

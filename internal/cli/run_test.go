@@ -55,6 +55,8 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{Name: "unknown command", Args: "frob", Code: 127, Err: "unknown command \"frob\"\n\nTest.\n"},
 		{Name: "unknown command with flags", Args: "frob -o json", Code: 127, Err: "unknown command \"frob\"\n"},
 		{Name: "unknown command, nearly right", Args: "dmeo", Code: 127, Err: "unknown command \"dmeo\"; did you mean ctl demo?\n"},
+		{Name: "a command of Consul's that is missing", Args: "event -name x", Code: 127, Err: "unknown command \"event\"; Consul has it, this version of ctl does not yet. Nothing was done\n"},
+		{Name: "help of a command of Consul's that is missing", Args: "help acl", Code: 127, Err: "unknown command or topic \"acl\"; Consul has it, this version of ctl does not yet. Nothing was done\n"},
 		{Name: "group alone", Args: "demo", Code: 1, Err: "ctl demo: a command is missing\n\nTry things.\n"},
 		{Name: "unknown command of a group", Args: "demo sya", Code: 1, Err: "unknown command \"sya\" for \"ctl demo\"; did you mean ctl demo say?\n"},
 		{Name: "unknown flag", Args: "demo put -formta json", Code: 1, Err: "unknown flag: --formta; did you mean --format?\n\nUsage: ctl demo put [options] KEY\n"},

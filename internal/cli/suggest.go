@@ -21,7 +21,7 @@ func suggestCommand(parent *cobra.Command, name string) string {
 
 // suggestHelp is suggestCommand that knows topics, too.
 func suggestHelp(parent *cobra.Command, name string) string {
-	if text := suggestCommand(parent, name); text != "" || parent.HasParent() {
+	if text := unknownCommand(parent, name); text != "" || parent.HasParent() {
 		return text
 	}
 	var names []string
@@ -63,10 +63,16 @@ func didYouMean(near []string) string {
 }
 
 // alike reports whether typed is the beginning of name or within two edits of
-// it, one for short names.
+// it, one for short names. The shortest, such as kv, must begin alike, too: any
+// two of them are close to each other.
 func alike(typed, name string) bool {
-	if len(typed) > 2 && strings.HasPrefix(name, typed) {
+	switch {
+	case typed == "" || name == "":
+		return false
+	case len(typed) > 2 && strings.HasPrefix(name, typed):
 		return true
+	case len(name) < 3:
+		return typed[0] == name[0] && distance(typed, name) <= 1
 	}
 	return distance(typed, name) <= min(2, len(name)/3)
 }

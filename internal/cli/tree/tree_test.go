@@ -43,6 +43,32 @@ func commands(root *cobra.Command) []*cobra.Command {
 	return all
 }
 
+// TestConsulCommandsThatAreMissing demands of every command Consul has that it is
+// here or that its name gets an answer of its own: a script must not mistake it
+// for a typing error. The names are those of Consul 1.21, without its
+// experimental "resource".
+func TestConsulCommandsThatAreMissing(t *testing.T) {
+	for path := range strings.FieldsFuncSeq(`acl,agent,catalog datacenters,catalog nodes,catalog services,
+		config write,config read,config list,config delete,connect ca get-config,connect ca set-config,connect proxy,
+		connect envoy,connect expose,connect redirect-traffic,debug,event,exec,force-leave,info,intention,join,keygen,
+		keyring,kv get,kv put,kv delete,kv export,kv import,leave,lock,login,logout,maint,members,monitor,
+		operator autopilot get-config,operator autopilot set-config,operator autopilot state,operator raft list-peers,
+		operator raft remove-peer,operator raft transfer-leader,operator usage,peering,reload,rtt,services register,
+		services deregister,services export,services exported-services,snapshot,tls ca create,tls cert create,
+		troubleshoot,validate,version,watch`, func(r rune) bool { return r == ',' || r == '\n' || r == '\t' }) {
+		words := strings.Fields(path)
+		if _, rest := argv.Descend(newTree(), words); len(rest) == 0 {
+			continue
+		}
+		streams, _, errOut := iostreams.Test("")
+		f := &cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }, Agent: standIn}
+		code := Main(t.Context(), f, append(words, "-o", "json"))
+		if !strings.Contains(errOut.String(), "Consul has it, this version of ctl does not yet") || code != 127 && len(words) == 1 || code == 0 {
+			t.Errorf("%s: exit code %d, %.120q", path, code, errOut)
+		}
+	}
+}
+
 // TestCommands holds the names of all commands: scripts know them.
 func TestCommands(t *testing.T) {
 	var got []string
