@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -226,24 +227,49 @@ func (c *Conn) splitAddress(address string) (scheme, rest string, err error) {
 	if err != nil {
 		return "", "", err
 	}
+	if scheme, rest, err = cutAddress(address); err != nil {
+		return "", "", fmt.Errorf("address %q from %s: %w", address, c.values.source("http-addr"), err)
+	}
+	if scheme == "http" && ssl {
+		scheme = "https"
+	}
+	return scheme, strings.TrimSuffix(rest, "/"), nil
+}
+
+// cutAddress returns the scheme of an address, http where it has none, and what
+// follows it.
+func cutAddress(address string) (scheme, rest string, err error) {
 	scheme, rest, found := strings.Cut(address, "://")
 	if !found {
 		scheme, rest = "http", address
 	}
-	if rest == "" {
-		return "", "", fmt.Errorf("address %q from %s: nothing after the scheme", address, c.values.source("http-addr"))
+	switch {
+	case rest == "":
+		return "", "", errors.New("nothing after the scheme")
+	case scheme != "http" && scheme != "https" && scheme != "unix":
+		return "", "", fmt.Errorf("unknown scheme %q, use http://, https:// or unix://", scheme)
 	}
-	switch scheme {
-	case "https", "unix":
-	case "http":
-		if ssl {
-			scheme = "https"
-		}
-	default:
-		return "", "", fmt.Errorf("address %q from %s: unknown scheme %q, use http://, https:// or unix://",
-			address, c.values.source("http-addr"), scheme)
+	return scheme, rest, nil
+}
+
+// CheckAddress says what is wrong with an agent's address, which is written as
+// --http-addr takes it. It connects to nothing.
+func CheckAddress(address string) error {
+	scheme, rest, err := cutAddress(address)
+	if err != nil {
+		return fmt.Errorf("address %q: %w", address, err)
 	}
-	return scheme, strings.TrimSuffix(rest, "/"), nil
+	if scheme == "unix" {
+		return nil
+	}
+	if strings.ContainsAny(rest, ", ") {
+		return fmt.Errorf("address %q holds several: give --http-addr once for each", address)
+	}
+	// The message of url.Parse repeats the address.
+	if _, err := url.Parse(scheme + "://" + rest); err != nil {
+		return fmt.Errorf("address %q is not HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:///PATH: %w", address, errors.Unwrap(err))
+	}
+	return nil
 }
 
 func (c *Conn) httpTransport() (*http.Transport, error) {

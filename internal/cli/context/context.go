@@ -6,6 +6,7 @@
 package context
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -163,14 +164,19 @@ ctl context show prod -o yaml`,
 }
 
 func writeContext(w io.Writer, n named) {
+	const form = "%-16s %s\n"
 	line := func(label, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%-16s %s\n", label+":", value)
+			fmt.Fprintf(w, form, label+":", value)
 		}
 	}
 	line("Name", n.Name)
 	for i, a := range n.Addresses {
-		line([]string{"Address", ""}[min(i, 1)], a)
+		label := "Address:"
+		if i > 0 {
+			label = "" // they belong together, in order
+		}
+		fmt.Fprintf(w, form, label, a)
 	}
 	line("Datacenter", n.Datacenter)
 	line("Token", n.token())
@@ -284,7 +290,13 @@ func add(f *cli.Factory, change *cli.Change, name string, c *contextfile.Context
 	if err := contextfile.CheckName(name); err != nil {
 		return err
 	}
-	if err := c.Check(); err != nil {
+	problems := []error{c.Check()}
+	for _, a := range c.Addresses {
+		if a != "" { // Check names that one
+			problems = append(problems, cli.CheckAddress(a))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("context %q: %w", name, err)
 	}
 	what := fmt.Sprintf("add context %s (%s)", name, first(c))
