@@ -53,6 +53,9 @@ func (f *Factory) chooseContext(flags *pflag.FlagSet) (chosen, error) {
 	}
 	file, _, err := f.Contexts()
 	if err != nil {
+		if c.name == "" && addressBy(flags, f.LookupEnv, fromCurrentContext) != "" {
+			return chosen{}, nil // the file would not count anyway
+		}
 		return c, err
 	}
 	if c.name == "" {
@@ -76,20 +79,25 @@ func (s *values) judge(c chosen, lookup func(string) (string, bool)) chosen {
 	if c.Context == nil || c.origin == fromFlagContext {
 		return c
 	}
-	by := ""
-	if environment(consulPrefix, lookup)["http-addr"] != "" && c.origin < fromConsulEnv {
-		by = "CONSUL_HTTP_ADDR"
-	}
-	if environment(ctlPrefix, lookup)["http-addr"] != "" {
-		by = "CTL_HTTP_ADDR"
-	}
-	if f := s.flags.Lookup("http-addr"); f != nil && f.Value.String() != "" {
-		by = "--http-addr"
-	}
-	if by != "" {
+	if by := addressBy(s.flags, lookup, c.origin); by != "" {
 		c.aside = by + " names another address"
 	}
 	return c
+}
+
+// addressBy returns the flag or the variable that names an address and is
+// stronger than a context named where origin says; empty if none is.
+func addressBy(flags *pflag.FlagSet, lookup func(string) (string, bool), context origin) string {
+	f := flags.Lookup("http-addr")
+	switch {
+	case f != nil && f.Value.String() != "":
+		return "--http-addr"
+	case environment(ctlPrefix, lookup)["http-addr"] != "":
+		return "CTL_HTTP_ADDR"
+	case environment(consulPrefix, lookup)["http-addr"] != "" && context < fromConsulEnv:
+		return "CONSUL_HTTP_ADDR"
+	}
+	return ""
 }
 
 // CompleteContexts returns a completion that offers the names of all contexts

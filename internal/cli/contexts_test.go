@@ -42,6 +42,41 @@ func refused(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
+// TestBrokenFileOfContexts: an operator who names the agent needs no contexts.
+func TestBrokenFileOfContexts(t *testing.T) {
+	agent := clitest.NewAgent(t, map[string]clitest.Answer{"GET /v1/kv/k": {Status: 404}})
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "ctl"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "ctl", "config.json")
+	if err := os.WriteFile(file, []byte("{\n\"contexts\":"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broken := "Error connecting to the agent: " + file + ":2: unexpected EOF; mend the file of contexts, or move it away\n"
+	for _, c := range []struct {
+		name, args, variable string
+		err                  string
+	}{
+		{"nothing names the agent", "trial get", "", broken},
+		{"a flag does", "trial get -http-addr " + agent.URL, "", ""},
+		{"a variable does", "trial get", "CONSUL_HTTP_ADDR", ""},
+		{"a variable of our own does", "trial get", "CTL_HTTP_ADDR", ""},
+		{"but a context is wanted", "trial get -context prod -http-addr " + agent.URL, "", broken},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			env := map[string]string{"XDG_CONFIG_HOME": dir}
+			if c.variable != "" {
+				env[c.variable] = agent.URL
+			}
+			got := clitest.Do(t, trial, clitest.Run{Args: strings.Fields(c.args), Env: env})
+			if got.Err != c.err || (got.Code != 0) != (c.err != "") {
+				t.Errorf("got %d %q, want %q", got.Code, got.Err, c.err)
+			}
+		})
+	}
+}
+
 // trial is a group with a command that reads and one that writes.
 func trial(f *cli.Factory) *cobra.Command {
 	var conn, other *cli.Conn

@@ -96,7 +96,7 @@ func Load(path string) (*File, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(f); err != nil {
-		return nil, fmt.Errorf("%s:%d: %w", path, lineOf(data, err, dec.InputOffset()), err)
+		return nil, fmt.Errorf("%s:%d: %w; mend the file of contexts, or move it away", path, lineOf(data, err, dec.InputOffset()), err)
 	}
 	if f.Contexts == nil {
 		f.Contexts = map[string]*Context{}
