@@ -24,6 +24,9 @@ func parse(args []string) (condition, error) {
 	if len(args) == 0 {
 		return nil, fmt.Errorf("a condition is missing: leader, members=N, service/NAME or kv KEY")
 	}
+	if len(args) == 1 {
+		args = unquoted(args[0])
+	}
 	first, rest := args[0], args[1:]
 	most := 1 // arguments of the condition
 	var c condition
@@ -51,6 +54,20 @@ func parse(args []string) (condition, error) {
 		return nil, fmt.Errorf("%q is too much behind %s: wait for one condition at a time", args[most], c)
 	}
 	return c, nil
+}
+
+// unquoted splits a condition of two words that was given as one argument, which
+// is easily done where ">" must be quoted anyway. A service's name may hold
+// spaces itself, so only "passing" behind one ends it.
+func unquoted(condition string) []string {
+	switch {
+	case strings.HasPrefix(condition, servicePrefix) && strings.Contains(condition, " passing"):
+		i := strings.LastIndex(condition, " passing")
+		return []string{condition[:i], condition[i+1:]}
+	case strings.HasPrefix(condition, "kv "):
+		return []string{"kv", strings.TrimPrefix(condition, "kv ")}
+	}
+	return []string{condition}
 }
 
 // amount is a number something must be, or at least be.
