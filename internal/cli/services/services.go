@@ -9,6 +9,8 @@ package services
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/hashicorp/consul/api"
@@ -64,6 +66,10 @@ func (o *registerOptions) run(cmd *cobra.Command, args []string) error {
 	var list []*definition
 	var err error
 	if len(args) > 0 {
+		if ignored := o.given(cmd); len(ignored) > 0 {
+			// As Consul does, which says nothing.
+			fmt.Fprintf(o.f.Streams.Err, "Warning: %s ignored: files say all about their services\n", strings.Join(ignored, ", "))
+		}
 		list, err = definitions(o.f, args)
 	} else {
 		list, err = o.fromFlags()
@@ -88,6 +94,17 @@ func (o *registerOptions) run(cmd *cobra.Command, args []string) error {
 		}
 	}
 	return nil
+}
+
+// given returns the flags that describe a service and were set.
+func (o *registerOptions) given(cmd *cobra.Command) []string {
+	var given []string
+	for _, name := range []string{"id", "name", "kind", "address", "port", "socket", "tag", "meta", "tagged-address"} {
+		if cmd.Flags().Changed(name) {
+			given = append(given, "-"+name)
+		}
+	}
+	return given
 }
 
 func newDeregister(f *cli.Factory) *cobra.Command {

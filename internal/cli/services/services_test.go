@@ -65,6 +65,10 @@ func TestRegister(t *testing.T) {
 			}
 		})
 	}
+	r, requests := bodies(t, "services", "register", "-name=x", "-tag=a", json)
+	if r.Code != 0 || r.Out != "Registered service: kv\n" || len(requests) != 1 || r.Err != "Warning: -name, -tag ignored: files say all about their services\n" {
+		t.Errorf("flags beside a file: %+v %+v", r, requests)
+	}
 	if r, requests := bodies(t, "services", "deregister", hcl); r.Out != "Deregistered service: web1\nDeregistered service: db\n" || len(requests) != 2 {
 		t.Errorf("deregister: %+v %+v", r, requests)
 	}
