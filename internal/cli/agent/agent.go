@@ -45,7 +45,7 @@ state of the cluster together with the other servers; a client passes requests
 on to them. Both are configured by files (JSON or HCL) and flags; flags win.`,
 		Example: `ctl agent -dev                                # one server, in memory
 ctl agent -config-dir /etc/ctl.d              # as the files say
-ctl agent -retry-join 10.0.0.1                # a client of that server's cluster`,
+ctl agent -retry-join 10.0.0.1                # a client of that server`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return cli.Usagef(cmd, "Unexpected argument %q: agent takes only options", args[0])
