@@ -232,14 +232,17 @@ func (m *model) forgetHistories() {
 	m.histories = kept
 }
 
-// setMembers takes a pool's members.
+// setMembers takes a pool's members. Only those of the LAN make the section
+// ready: the WAN's come on their own, before or after, and say nothing about it.
 func (m *model) setMembers(rows []*Member, wan bool) {
-	l := &m.lan
 	if wan {
-		l, m.hasWAN = &m.wan, m.hasWAN || len(rows) > 0
+		m.hasWAN = m.hasWAN || len(rows) > 0
+		m.wan.replace(rows, func(old, now *Member) { m.memberChanged(old, now, true, false) })
+		m.touch(inMembers)
+		return
 	}
-	first := m.ready(inMembers, false) && !wan
-	l.replace(rows, func(old, now *Member) { m.memberChanged(old, now, wan, first) })
+	first := m.ready(inMembers, false)
+	m.lan.replace(rows, func(old, now *Member) { m.memberChanged(old, now, false, first) })
 }
 
 func (m *model) putMember(r *Member, wan bool) {
