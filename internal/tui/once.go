@@ -10,6 +10,8 @@ import (
 	"github.com/ctl-sh/ctl/internal/tui/page"
 	"github.com/ctl-sh/ctl/internal/tui/source"
 	"github.com/ctl-sh/ctl/internal/tui/ui"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Form is how Once writes a page.
@@ -51,8 +53,24 @@ func Once(ctx context.Context, c Config, w io.Writer, form Form, width int) erro
 	if m.c.Looks.Plain || m.c.Looks.Dumb {
 		lines = Plain(lines)
 	}
+	lines = squeeze(lines, m.theme.Glyphs.Vertical)
 	_, err = io.WriteString(w, strings.TrimRight(strings.Join(lines, "\n"), "\n ")+"\n")
 	return err
+}
+
+// squeeze leaves one of every run of lines that only fill the screen: those with
+// nothing but blanks and the rule between two columns.
+func squeeze(lines []string, rule string) []string {
+	kept, filler := lines[:0:0], false
+	for _, l := range lines {
+		text := strings.TrimSpace(ansi.Strip(l))
+		empty := text == "" || text == rule
+		if !empty || !filler {
+			kept = append(kept, l)
+		}
+		filler = empty
+	}
+	return kept
 }
 
 // tries is how often an agent is tried for somebody who does not want to watch.

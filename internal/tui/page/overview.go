@@ -85,11 +85,20 @@ func leaderNotes(env *Env) []note {
 	c := &env.State.Cluster
 	switch {
 	case c.Leader != "" || c.LeaderAddr != "":
-		return []note{{ui.Passing, cmp.Or(c.LeaderName, c.LeaderAddr)}, {ui.None, "for " + since(env.Now, c.LeaderSince)}, {ui.None, "term " + number(c.Term).Text}}
+		return []note{{ui.Passing, cmp.Or(c.LeaderName, c.LeaderAddr)}, {ui.None, leads(c) + " " + since(env.Now, c.LeaderSince)}, {ui.None, "term " + number(c.Term).Text}}
 	case c.Phase == source.Ready || c.Phase == source.Failed && c.Problem != nil && c.Problem.Kind == source.NoLeader:
 		return []note{{ui.Critical, "none: nothing can be written"}}
 	}
 	return waiting(c.Status)
+}
+
+// leads is what goes before the time of a leader. One that led already when the
+// dashboard began has done so for longer than was seen.
+func leads(c *source.Cluster) string {
+	if c.Elections == 0 {
+		return "seen for"
+	}
+	return "for"
 }
 
 func raftNotes(c *source.Cluster) []note {

@@ -134,7 +134,7 @@ func clusterPairs(env *Env) []string {
 	} else if c.Judged {
 		health = "unhealthy"
 	}
-	return []string{"leader", cmp.Or(c.LeaderName, c.LeaderAddr, "none"), "for", since(env.Now, c.LeaderSince), "term", number(c.Term).Text,
+	return []string{"leader", cmp.Or(c.LeaderName, c.LeaderAddr, "none"), leads(c), since(env.Now, c.LeaderSince), "term", number(c.Term).Text,
 		"voters", itoa(c.Voters), "quorum", itoa(c.Quorum) + ", " + canLose(c).text, "autopilot", health,
 		"applied", number(c.Applied).Text, "committed", number(c.Commit).Text, "last log", number(c.LastLog).Text,
 		"snapshot", number(c.Snapshot).Text, "elections seen", itoa(c.Elections)}
