@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -291,6 +292,33 @@ func TestKill(t *testing.T) {
 		}
 		must(t, os.Remove(path))
 	}
+}
+
+// FuzzRead reads any content: it never panics, what stays of the file reads the
+// same again, and what is kept of it is what whole frames said.
+func FuzzRead(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "j")
+	history(f, path)
+	whole, err := os.ReadFile(path)
+	must(f, err)
+	f.Add(whole)
+	f.Add(whole[headSize:])
+	f.Add([]byte(magic))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		j, found := readFrom(b)
+		if j.end < 0 || j.end > int64(len(b)) || found.Cut < 0 || found.Cut != int64(len(b))-j.end || len(j.places) != len(found.Values) {
+			t.Fatalf("end %d of %d, cut %d, %d places of %d values", j.end, len(b), found.Cut, len(j.places), len(found.Values))
+		}
+		again, same := readFrom(b[:j.end])
+		if d := cmp.Diff(texts(same.Values), texts(found.Values)); d != "" || same.Cut != 0 || again.live != j.live || len(same.Damage) != len(found.Damage) {
+			t.Errorf("cut %d, %d and %d damages, again - first +:\n%s", same.Cut, len(same.Damage), len(found.Damage), d)
+		}
+		for key, p := range j.places {
+			if value := found.Values[key]; !bytes.HasSuffix(b[p.at:p.at+p.size], value) {
+				t.Errorf("%q is not at %d", key, p.at)
+			}
+		}
+	})
 }
 
 // FuzzOpen opens any file: it never panics, what it returns it finds again in what
