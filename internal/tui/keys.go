@@ -70,8 +70,12 @@ func (m *Model) paste(text string) {
 // typed applies a filter while it is typed.
 func (m *Model) typed() {
 	if m.filtering {
+		f, ok := m.filter(m.input.Text())
+		if !ok {
+			f = m.oldFilter // until it is a name
+		}
 		g, _, _ := m.at.page.Grid()
-		g.SetFilter(m.input.Text())
+		g.SetFilter(f)
 	}
 }
 
@@ -88,8 +92,7 @@ func (m *Model) inputKey(key, text string) tea.Cmd {
 		line := strings.TrimSpace(m.input.Text())
 		m.input = nil
 		if m.filtering {
-			g, _, _ := m.at.page.Grid()
-			g.First()
+			m.setFilter(line)
 			return nil
 		}
 		if line == "" {
@@ -113,8 +116,7 @@ func (m *Model) prompt(line string) tea.Cmd {
 	case "help", "?":
 		return m.do(ui.Help)
 	case "filter":
-		g, _, _ := m.at.page.Grid()
-		g.SetFilter(rest)
+		m.setFilter(rest)
 		return nil
 	case "theme":
 		return m.setTheme(rest)
@@ -164,12 +166,12 @@ func (m *Model) do(a ui.Action) tea.Cmd {
 	case ui.Find:
 		g, _, _ := m.at.page.Grid()
 		m.filtering, m.oldFilter = true, g.Filter()
-		m.input = &ui.Input{}
+		m.input = &ui.Input{Complete: func(text string) []string { return m.completeFilter("", text) }}
 		m.input.Set(g.Filter())
 		return nil
 	case ui.Prompt:
 		m.filtering = false
-		m.input = &ui.Input{History: m.history, Complete: func(text string) []string { return page.Complete(m.env(), text) }}
+		m.input = &ui.Input{History: m.history, Complete: m.completeCommand}
 		return nil
 	case ui.Back:
 		m.backOrClear()

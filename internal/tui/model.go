@@ -44,6 +44,8 @@ type Config struct {
 	Connect  func(page.Switch) (Session, error)
 	// Editor is the command line of the operator's editor.
 	Editor string
+	// Filters are those saved under a name, which @name stands for.
+	Filters map[string]string
 	// Clipboard is the command line of the program that takes what is copied
 	// on its standard input; empty where there is none, and the terminal alone
 	// is told.

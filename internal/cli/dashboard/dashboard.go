@@ -106,7 +106,7 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	}
 	keys, err := ui.DefaultKeys().Rebind(set.Keys)
 	if err != nil {
-		return cli.Failf("%s: %w", set.file, err)
+		return cli.Failf("%s:%d: %w", set.file, set.line("keys"), err)
 	}
 	if o.printKeys {
 		return o.writeKeys(keys)
@@ -132,7 +132,7 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	if err != nil {
 		return err
 	}
-	c := tui.Config{Session: session, Start: start, Keys: keys, Looks: o.looks(set), Contexts: o.contexts(target), Editor: o.editor(), Clipboard: o.clipboard(runtime.GOOS, exec.LookPath),
+	c := tui.Config{Session: session, Start: start, Keys: keys, Looks: o.looks(set), Contexts: o.contexts(target), Filters: set.Filters, Editor: o.editor(), Clipboard: o.clipboard(runtime.GOOS, exec.LookPath),
 		Drafts: o.kept("drafts"), NoMouse: o.noMouse || set.NoMouse, Faults: o.faults, Reports: o.kept("reports"),
 		Version: "ctl " + o.f.Build.Version + " " + o.f.Build.Commit,
 		Connect: func(to page.Switch) (tui.Session, error) { return o.connect(target, to) }}

@@ -21,9 +21,11 @@ func TestWrongCalls(t *testing.T) {
 		{"a theme that does not exist", "", "dash --theme=pink", 1, []string{`no theme is called "pink"`, "colour-blind"}},
 		{"settings that are no JSON", "{\n  \"theme\": pink\n}", "dash --print-keys", 1, []string{"dashboard.json:2:", "invalid character"}},
 		{"settings with a key nobody knows", "{\n  \"colour\": 1\n}", "dash --print-keys", 1, []string{"dashboard.json:2:", `unknown field "colour"`, "known are theme"}},
-		{"a theme in the settings that does not exist", `{"theme": "pink"}`, "dash --print-keys", 1, []string{`theme: no theme is called "pink"`}},
-		{"a key for two things", `{"keys": {"delete": ["j"]}}`, "dash --print-keys", 1, []string{"dashboard.json", `key "j" is bound to`}},
+		{"a theme in the settings that does not exist", "{\n\"theme\": \"pink\"}", "dash --print-keys", 1, []string{`dashboard.json:2: theme: no theme is called "pink"`}},
+		{"a key for two things", "{\n\n\"keys\": {\"delete\": [\"j\"]}}", "dash --print-keys", 1, []string{"dashboard.json:3:", `key "j" is bound to`}},
 		{"an action nobody knows", `{"keys": {"fly": ["x"]}}`, "dash --print-keys", 1, []string{`no action is called "fly"`}},
+		{"a saved filter with a blank in its name", "{\"filters\": {\n\"a b\": \"x\"}}", "dash --print-keys", 1, []string{"dashboard.json:2: filters: \"a b\"", "without blanks"}},
+		{"a saved filter that is empty", `{"filters": {"a": ""}}`, "dash --print-keys", 1, []string{"dashboard.json:1:", "not empty"}},
 		{"no agent", "", "dash --once --http-addr=127.0.0.1:1", 1, []string{"reach the agent at http://127.0.0.1:1", "connection refused"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,8 +26,11 @@ type settings struct {
 	NoMouse bool `json:"no_mouse"`
 	// Keys are the keys of actions, by the names that --print-keys shows.
 	Keys map[ui.Action][]string `json:"keys"`
+	// Filters are saved under names, which the filter line takes as @name.
+	Filters map[string]string `json:"filters"`
 
 	file string
+	data []byte
 }
 
 // settings reads the file. One that does not exist says nothing; one that is not
@@ -57,15 +61,26 @@ func (s *settings) read() error {
 	if err != nil {
 		return err
 	}
+	s.data = data
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(s); err != nil {
-		return fmt.Errorf("%s:%d: %w; known are theme, ascii, no_mouse and keys", s.file, lineOf(data, err), err)
+		return fmt.Errorf("%s:%d: %w; known are theme, ascii, no_mouse, keys and filters", s.file, lineOf(data, err), err)
 	}
 	if s.Theme != "" && !slices.Contains(ui.Themes(), s.Theme) {
-		return fmt.Errorf("%s: theme: no theme is called %q: there are %s", s.file, s.Theme, strings.Join(ui.Themes(), ", "))
+		return fmt.Errorf("%s:%d: theme: no theme is called %q: there are %s", s.file, s.line("theme"), s.Theme, strings.Join(ui.Themes(), ", "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Filters)) {
+		if name == "" || strings.ContainsAny(name, " @") || strings.TrimSpace(s.Filters[name]) == "" {
+			return fmt.Errorf("%s:%d: filters: %q: a name without blanks and @, and a filter that is not empty, are wanted", s.file, s.line(name), name)
+		}
 	}
 	return nil
+}
+
+// line returns the line that first has a name, in quotes as keys are.
+func (s *settings) line(name string) int {
+	return 1 + bytes.Count(s.data[:max(0, bytes.Index(s.data, []byte(`"`+name+`"`)))], []byte("\n"))
 }
 
 // lineOf returns the line that a decoding error is about.

@@ -33,7 +33,7 @@ func text(k *ui.KeyMap) string {
 ` + "`ctl dash --print-keys`" + ` prints these, ` + "`?`" + ` shows them in the dashboard. Other keys can be given to an action in
 ` + "`dashboard.json`" + `, in the directory of the contexts (` + "`$XDG_CONFIG_HOME/ctl`" + `, usually ` + "`~/.config/ctl`" + `):
 
-` + "```json\n" + `{"theme": "colour-blind", "keys": {"delete": ["X"], "page-down": ["pgdown", "ctrl+d"]}}
+` + "```json\n" + `{"theme": "colour-blind", "keys": {"delete": ["X"], "page-down": ["pgdown", "ctrl+d"]}, "filters": {"bad": "health:crit !test"}}
 ` + "```" + `
 
 A key can mean one thing only. Where nothing may be changed, keys that change something do nothing but say why, and are
@@ -62,7 +62,8 @@ Arrows, ` + "`home`, `end`, `ctrl+a`, `ctrl+e`" + ` move; ` + "`ctrl+w`, `ctrl+u
 ` + "`up` and `down`" + ` go through what was typed before; ` + "`tab`" + ` completes; ` + "`enter`" + ` takes it and ` + "`esc`" + ` leaves.
 
 A filter is words that must all be found, in any column: ` + "`!word`" + ` must not be found, ` + "`~word`" + ` is found with letters between,
-` + "`column:word`" + ` only in that column. After ` + "`:`" + ` come a screen (` + "`services/web`" + `), ` + "`theme NAME`, `ctx NAME`, `dc NAME`, `filter TEXT`, `help`" + ` or
+` + "`column:word`" + ` only in that column; ` + "`@name`" + ` is the filter saved under
+that name in ` + "`dashboard.json`" + `, see above. After ` + "`:`" + ` come a screen (` + "`services/web`" + `), ` + "`theme NAME`, `ctx NAME`, `dc NAME`, `filter TEXT`, `help`" + ` or
 ` + "`quit`" + `.
 `)
 	return b.String()
