@@ -139,7 +139,7 @@ func (c *commandLine) prepare(t *testing.T, example string) {
 		"nginx.conf":  "worker_processes 1;\n",
 		"site/a":      "a",
 		"server.json": `{"server": true}`,
-		"ctl.d/a.hcl": `datacenter = "dc1"`,
+		"ctl.d/a.hcl": fmt.Sprintf("datacenter = \"dc1\"\nbind_addr = %[1]q\nclient_addr = %[1]q\ndata_dir = \"data\"\n", c.address),
 		".config/ctl/config.json": fmt.Sprintf(`{"current": "prod", "previous": "staging", "contexts": {
 			"prod": {"addresses": ["http://%[1]s:8500"]}, "staging": {"addresses": ["http://%[1]s:8500"]}}}`, c.address),
 	} {

@@ -44,6 +44,8 @@ func parse(args []string) (condition, error) {
 	case first == "kv":
 		most = 2
 		c, err = parseKey(rest)
+	case isPair(first):
+		c, err = parseKey(args[:1])
 	default:
 		return nil, fmt.Errorf("unknown condition %q: use leader, members=N, service/NAME or kv KEY", first)
 	}
@@ -54,6 +56,15 @@ func parse(args []string) (condition, error) {
 		return nil, fmt.Errorf("%q is too much behind %s: wait for one condition at a time", args[most], c)
 	}
 	return c, nil
+}
+
+// isPair reports whether s is KEY=VALUE. Words that are close to the other
+// conditions are not taken for keys: a wait for one that nobody writes would last
+// until its time is over.
+func isPair(s string) bool {
+	name, _, ok := strings.Cut(s, "=")
+	like := func(word string) bool { return strings.HasPrefix(strings.ToLower(name), word) }
+	return ok && name != "" && !like("member") && !like("leader") && !like("service") && !strings.ContainsAny(name, "<> ")
 }
 
 // unquoted splits a condition of two words that was given as one argument, which

@@ -62,7 +62,8 @@ func newCommand(f *cli.Factory, poll, retry time.Duration) *cobra.Command {
   service/NAME [passing>=N]   so many instances, 1 without a number, have only
                               checks that pass; passing=N is exactly so many
   kv KEY                      the key exists
-  kv KEY=VALUE                the key has this value; KEY ends at the first "="
+  kv KEY=VALUE                the key has this value; KEY ends at the first "=";
+                              KEY=VALUE alone means the same
 
 A shell takes ">" for itself: quote what has one. While the agent cannot be
 reached, or has no leader, waiting goes on. Exit codes: 0 it holds, 15 time ran

@@ -115,6 +115,11 @@ func TestWait(t *testing.T) {
 			out:     "kv a=x=y: so it is\n",
 		},
 		{
+			name: "the same without saying that it is a key", args: "a/b=x",
+			answers: []answer{{index: 4, body: `[{"Key":"a/b","Value":"eA=="}]`}},
+			out:     "kv a/b=x: so it is\n",
+		},
+		{
 			name: "an empty value", args: "kv a=", answers: []answer{{index: 4, body: `[{"Key":"a","Value":null}]`}},
 			out: "kv a=: so it is\n",
 		},
@@ -170,6 +175,8 @@ func TestConditionsThatAreNotUnderstood(t *testing.T) {
 	clitest.Check(t, quick, []clitest.Case{
 		{Name: "none", Args: "wait", Code: 1, Err: "a condition is missing: leader, members=N, service/NAME or kv KEY\n"},
 		{Name: "unknown", Args: "wait node/n1", Code: 1, Err: `unknown condition "node/n1": use leader,`},
+		{Name: "a misspelt condition is no key", Args: "wait member=3", Code: 1, Err: `unknown condition "member=3": use leader,`},
+		{Name: "a value without a key", Args: "wait =3", Code: 1, Err: `unknown condition "=3": use leader,`},
 		{Name: "no number", Args: "wait members=many", Code: 1, Err: `"members=many" is not understood: write members=N or members>=N`},
 		{Name: "negative", Args: "wait members=-1", Code: 1, Err: `"members=-1" is not understood`},
 		{Name: "no equal sign", Args: "wait members>3", Code: 1, Err: `"members>3" is not understood`},
