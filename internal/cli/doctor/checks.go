@@ -95,19 +95,12 @@ func (c *cluster) leaderless(evidence []string) finding {
 		f.Fix = "Start as many servers as bootstrap_expect says, with the same bootstrap_expect, gossip key and retry_join on all; `ctl monitor` at a server says what it waits for."
 		return f
 	}
-	voters, alive := 0, 0
+	voters, alive := c.voters()
 	var missing []string
 	for _, s := range c.raft.Servers {
-		if !s.Voter {
-			continue
+		if m := c.member(s); s.Voter && !living(m) {
+			missing = append(missing, fmt.Sprintf("%s (%s) is %s for %s", nameOf(s, m), s.Address, state(m), c.raftFrom.where()))
 		}
-		voters++
-		m := c.member(s)
-		if m != nil && m.Status == statusAlive {
-			alive++
-			continue
-		}
-		missing = append(missing, fmt.Sprintf("%s (%s) is %s for %s", nameOf(s, m), s.Address, state(m), c.raftFrom.where()))
 	}
 	need := voters/2 + 1
 	if alive >= need {
@@ -121,6 +114,29 @@ func (c *cluster) leaderless(evidence []string) finding {
 	f.Fix = fmt.Sprintf("Start %d or more of the missing servers again, with their data directories. See \"A majority lost for good\" in docs/how-to/recover.md where they are lost.", need-alive)
 	return f
 }
+
+// voters counts the voting servers, and those of them that are alive.
+func (c *cluster) voters() (all, alive int) {
+	for _, s := range c.raft.Servers {
+		if !s.Voter {
+			continue
+		}
+		all++
+		if living(c.member(s)) {
+			alive++
+		}
+	}
+	return all, alive
+}
+
+// spare returns how many voting servers may still be lost, by who is alive now.
+// Autopilot says the same some seconds later.
+func (c *cluster) spare() int {
+	all, alive := c.voters()
+	return max(0, alive-(all/2+1))
+}
+
+func living(m *api.AgentMember) bool { return m != nil && m.Status == statusAlive }
 
 // member returns the member a raft peer is, nil for none.
 func (c *cluster) member(s *api.RaftServer) *api.AgentMember {
@@ -201,8 +217,8 @@ func checkMembers(c *cluster) []finding {
 		}
 		if m.Tags["role"] == "consul" {
 			f.Severity, f.Summary = critical, fmt.Sprintf("The server %s has failed.", m.Name)
-			if c.autopilot != nil {
-				f.Evidence = append(f.Evidence, fmt.Sprintf("the servers can lose %d more", c.autopilot.FailureTolerance))
+			if c.raft != nil {
+				f.Evidence = append(f.Evidence, fmt.Sprintf("the servers can lose %d more", c.spare()))
 			}
 			if id := m.Tags["id"]; id != "" && c.raft != nil && slices.ContainsFunc(c.raft.Servers, func(s *api.RaftServer) bool { return s.ID == id }) {
 				f.Evidence = append(f.Evidence, "it is still a raft peer, and counts in the quorum")
