@@ -44,6 +44,7 @@ type model struct {
 	lan, wan   list[Member]
 	hasWAN     bool
 	services   list[Service]
+	health     map[string]int // how many services are in which, see Service.Health
 	service    string
 	instances  list[Instance]
 	nodes      list[Node]
@@ -82,7 +83,7 @@ type awayFrom struct {
 const maxLogLines = 20_000
 
 func newModel(now func() time.Time) *model {
-	m := &model{now: now, levels: map[string]*Level{}, histories: map[string]*History{}}
+	m := &model{now: now, levels: map[string]*Level{}, histories: map[string]*History{}, health: map[string]int{}}
 	m.lan.key = func(r *Member) string { return r.Name }
 	m.wan.key = m.lan.key
 	m.services.key = func(r *Service) string { return r.Name }
@@ -433,6 +434,12 @@ func (m *model) removeService(name string) {
 }
 
 func (m *model) serviceChanged(old, now *Service, first bool) {
+	if old != nil {
+		m.health[old.Health()]--
+	}
+	if now != nil {
+		m.health[now.Health()]++
+	}
 	if first {
 		m.serviceWhileAway(old, now)
 		return
@@ -694,16 +701,7 @@ func (m *model) build(last *State) *State {
 		}
 	}
 	s.Services = Services{Status: m.status[inServices], Rows: m.services.view()}
-	for _, r := range s.Services.Rows {
-		switch r.Health() {
-		case Passing:
-			s.Services.Passing++
-		case Warning:
-			s.Services.Warning++
-		case Critical:
-			s.Services.Critical++
-		}
-	}
+	s.Services.Passing, s.Services.Warning, s.Services.Critical = m.health[Passing], m.health[Warning], m.health[Critical]
 	s.Service = ServiceDetail{Status: m.status[inService], Name: m.service, Rows: m.instances.view()}
 	s.Nodes = Nodes{Status: m.status[inNodes], Rows: m.nodes.view()}
 	s.Node = NodeDetail{Status: m.status[inNode], Name: m.node, Node: m.theNode, Services: m.onNode.view()}

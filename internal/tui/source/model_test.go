@@ -1,6 +1,8 @@
 package source
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -36,5 +38,39 @@ func TestMembersThatWereThereBefore(t *testing.T) {
 				t.Errorf("a member that went: %d changes, want 1", n)
 			}
 		})
+	}
+}
+
+// The counts of services by health are kept as rows change; they must be those of
+// counting anew.
+func TestServicesAreCountedAsTheyChange(t *testing.T) {
+	m := newModel(time.Now)
+	m.want(inServices, true)
+	r := rand.New(rand.NewPCG(1, 2))
+	row := func() *Service {
+		return &Service{Name: fmt.Sprintf("s%d", r.IntN(20)), Passing: r.IntN(2), Warning: r.IntN(2), Critical: r.IntN(2), Counted: r.IntN(4) > 0}
+	}
+	var s *State
+	for i := range 2000 {
+		switch r.IntN(10) {
+		case 0:
+			rows := make([]*Service, r.IntN(20))
+			for i := range rows {
+				rows[i] = row()
+			}
+			m.setServices(rows, false)
+		case 1, 2, 3:
+			m.removeService(row().Name)
+		default:
+			m.putService(row())
+		}
+		s = m.build(s)
+		want := map[string]int{}
+		for _, r := range s.Services.Rows {
+			want[r.Health()]++
+		}
+		if got := s.Services; got.Passing != want[Passing] || got.Warning != want[Warning] || got.Critical != want[Critical] {
+			t.Fatalf("after %d changes: %d pass, %d warn, %d critical of %v", i+1, got.Passing, got.Warning, got.Critical, want)
+		}
 	}
 }

@@ -232,6 +232,7 @@ func (f *follower) read(ctx context.Context, topics []string, given *opened) err
 	in := bufio.NewReaderSize(given.body, 64<<10)
 	var frames []jsonFrame
 	var long []byte
+	var taken time.Time // the last frames
 	for {
 		line, err := in.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -255,8 +256,27 @@ func (f *follower) read(ctx context.Context, topics []string, given *opened) err
 			dog.Reset(silence)
 			f.take(frames)
 			frames = frames[:0]
+			if now := time.Now(); now.Sub(taken) < together && f.settled() && !sleep(ctx, together) {
+				return nil
+			}
+			taken = time.Now()
 		}
 	}
+}
+
+// together is how long changes are gathered while they come in quick succession;
+// the screen shows sixty states a second at most. A change after a pause is taken
+// at once, and so is all that makes a first state.
+const together = 12 * time.Millisecond
+
+// settled reports whether all topics have their first state.
+func (f *follower) settled() bool {
+	for _, t := range f.topics {
+		if !t.ready {
+			return false
+		}
+	}
+	return true
 }
 
 // more reports whether a whole line has been read ahead.
