@@ -574,11 +574,14 @@ func (m *model) problemChanged(old, now *Check, first bool) {
 	switch {
 	case now == nil:
 		c, is = old, Passing
-		// What its history ends with did not pass; it does now, or it is
-		// gone. Either way it came to an end.
-		over := *old
-		over.Status, over.Output = Passing, ""
-		m.course(&over)
+		// It passes now, or it is gone: either way what failed came to an end.
+		// Where another section has told so already, with the output, the
+		// history says it.
+		if h := m.histories[checkKey(old)]; h == nil || h.Entries[len(h.Entries)-1].Status != Passing {
+			over := *old
+			over.Status, over.Output = Passing, ""
+			m.course(&over)
+		}
 	case old == nil || old.Status != now.Status:
 		is = now.Status
 	default:

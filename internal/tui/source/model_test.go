@@ -74,3 +74,36 @@ func TestServicesAreCountedAsTheyChange(t *testing.T) {
 		}
 	}
 }
+
+// A check that passes again leaves the problems before or after its service is
+// read: its history ends with what it says now.
+func TestTheOutputOfACheckThatPassesAgainIsKept(t *testing.T) {
+	check := func(status, output string) *Check {
+		return &Check{Node: "n1", ID: "w", ServiceName: "web", Status: status, Output: output}
+	}
+	for _, c := range []struct {
+		name  string
+		first bool // the problems
+	}{{"the problems first", true}, {"the service first", false}} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newModel(time.Now)
+			m.want(inProblems, true)
+			m.want(inService, true)
+			m.service = "web"
+			now := check(Passing, "fine")
+			m.setProblems([]*Check{check(Critical, "dead")}, false)
+			if c.first {
+				m.setProblems(nil, false)
+			}
+			m.setInstances("web", []*Instance{{Node: "n1", ID: "web1", Checks: []*Check{now}}}, false)
+			if !c.first {
+				m.setProblems(nil, false)
+			}
+			for _, h := range []*History{now.History, m.histories[checkKey(now)]} {
+				if last := h.Entries[len(h.Entries)-1]; last.Status != Passing || last.Output != "fine" || h.Flaps != 1 {
+					t.Errorf("history %+v", h)
+				}
+			}
+		})
+	}
+}
