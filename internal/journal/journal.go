@@ -109,24 +109,15 @@ func (j *Journal) Append(records ...Record) (Mark, error) {
 
 // effective leaves out removals of what is not there. mu is held.
 func (j *Journal) effective(records []Record) []Record {
-	idle := func(i int) bool {
-		key := records[i].Key
-		_, there := j.places[key]
-		return !there && records[i].Value == nil && !slices.ContainsFunc(records[:i], func(r Record) bool { return r.Key == key })
-	}
-	for i := range records {
-		if !idle(i) {
-			continue
+	list := make([]Record, 0, len(records))
+	for i, r := range records {
+		_, there := j.places[r.Key]
+		earlier := func(e Record) bool { return e.Key == r.Key }
+		if r.Value != nil || there || slices.ContainsFunc(records[:i], earlier) {
+			list = append(list, r)
 		}
-		list := slices.Clone(records[:i])
-		for i := i + 1; i < len(records); i++ {
-			if !idle(i) {
-				list = append(list, records[i])
-			}
-		}
-		return list
 	}
-	return records
+	return list
 }
 
 // append writes a frame. mu is held.
