@@ -64,7 +64,7 @@ func (a *Agent) newServer(rt *config.Runtime, ln net.Listener) (backend, error) 
 	}
 	r.catalog = &catalogapi.API{
 		Authz: authz.Open{}, Datacenter: rt.Datacenter, Datacenters: r.wide.names,
-		Hint: a.hintRemoved,
+		Member: a.member, Hint: a.hintRemoved,
 	}
 	var sign func(context.Context, *httpapi.WireRequest) (*httpapi.WireResponse, error)
 	if rt.AutoEncrypt.AllowTLS {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -184,6 +185,11 @@ func (s *services) watchServers(ctx context.Context, ready func()) error {
 // catalog. The payload is the node's name. It is a hint: an agent that does not
 // hear it sees when it compares.
 const eventRemoved = "ctl:removed"
+
+// member reports whether gossip knows a node.
+func (a *Agent) member(node string) bool {
+	return slices.ContainsFunc(a.lan.Members(), func(m gossip.Member) bool { return strings.EqualFold(m.Name, node) })
+}
 
 // hintRemoved tells the agent of a node that it should look.
 func (a *Agent) hintRemoved(node string) {

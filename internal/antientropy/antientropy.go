@@ -60,7 +60,6 @@ type Syncer struct {
 	fresh   chan struct{} // holds one: a full sync is wanted now, with the newest
 	known   atomic.Bool   // a full sync succeeded once
 	failing atomic.Bool   // the last sync failed; Run tries again
-	refused atomic.Bool   // something was, since the last comparison began
 	// Of who has the turn: changes up to told were told, and what differed in
 	// nothing when all was compared last.
 	told     uint64
@@ -173,14 +172,13 @@ func (s *Syncer) compare(ctx context.Context, stale bool) error {
 	if err != nil {
 		return err
 	}
-	s.refused.Store(false)
 	before := s.comparison(a)
 	s.state.Compare(remote)
 	s.known.Store(true)
 	if err := s.write(ctx); err != nil {
 		return err
 	}
-	if s.comparison(a) == before && !s.refused.Load() {
+	if s.comparison(a) == before { // every difference is a change
 		s.compared = before
 	}
 	return nil

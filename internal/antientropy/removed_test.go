@@ -381,6 +381,19 @@ func TestWholeNodeComesBack(t *testing.T) {
 	})
 }
 
+// TestRemovedBeforeTheLeaderWroteThatTheAgentIsThere removes what an agent
+// registered right after it joined.
+func TestRemovedBeforeTheLeaderWroteThatTheAgentIsThere(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		w.api.Member = func(node string) bool { return node == "n1" }
+		w.put("deregister", `{"Node":"n1","CheckID":"serfHealth"}`)
+		w.register(webText)
+		w.want("registered", "alive", "ready", "web")
+		w.put("deregister", removeWeb)
+		w.want("removed")
+	})
+}
+
 func TestOnlyAgentsAreRemembered(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		removed := func(node string) string {

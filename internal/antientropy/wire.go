@@ -351,10 +351,8 @@ func (s *Syncer) done(m *message, err error) error {
 		s.log.Debug("told the catalog", "what", m.what)
 	case failure.Is(err, failure.PermissionDenied):
 		s.log.Warn("the catalog was not told: blocked by ACLs", "what", m.what, logging.KeyError, err)
-		s.refused.Store(true)
 		s.cfg.Blocked(kindOf(m.item))
 	case failure.Is(err, failure.Invalid), failure.Is(err, failure.NotFound):
-		s.refused.Store(true)
 		s.log.Warn("the catalog refused what it was told", "what", m.what, logging.KeyError, err)
 	default:
 		return fmt.Errorf("%s: %w", m.what, err)

@@ -18,10 +18,11 @@ func (r *Removed) thing() string {
 }
 
 // rememberRemoved notes a removal for the agent of the node, and reports whether
-// there is one: a node without serfHealth has no agent to learn of it.
+// there is one: a node that gossip does not know and that has no serfHealth has no
+// agent to learn of it.
 func rememberRemoved(tx *store.WriteTxn, r *Removal) (bool, error) {
 	health, err := CheckOn(tx.Txn, r.Node, SerfHealth)
-	if err != nil || health == nil || r.CheckID == SerfHealth {
+	if err != nil || health == nil && !r.Member || r.CheckID == SerfHealth {
 		return false, err
 	}
 	return true, tx.Put(TableRemoved, &Removed{Node: r.Node, ServiceID: r.ServiceID, CheckID: r.CheckID, At: r.At})

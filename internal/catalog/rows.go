@@ -123,6 +123,9 @@ type Removal struct {
 	// was proposed, in seconds of Unix time.
 	Remember bool  `msg:"r,omitempty"`
 	At       int64 `msg:"at,omitempty"`
+	// Member says that the agent of the node is known to gossip. It may have
+	// registered services before the leader has written that it is there.
+	Member bool `msg:"m,omitempty"`
 }
 
 // Removed says that a service, or else a check, was removed from the catalog by

@@ -739,8 +739,8 @@ func (z *Registration) Msgsize() (s int) {
 func (z *Removal) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// check for omitted fields
-	zb0001Len := uint32(5)
-	var zb0001Mask uint8 /* 5 bits */
+	zb0001Len := uint32(6)
+	var zb0001Mask uint8 /* 6 bits */
 	_ = zb0001Mask
 	if z.ServiceID == "" {
 		zb0001Len--
@@ -757,6 +757,10 @@ func (z *Removal) MarshalMsg(b []byte) (o []byte, err error) {
 	if z.At == 0 {
 		zb0001Len--
 		zb0001Mask |= 0x10
+	}
+	if z.Member == false {
+		zb0001Len--
+		zb0001Mask |= 0x20
 	}
 	// variable map header, size zb0001Len
 	o = append(o, 0x80|uint8(zb0001Len))
@@ -785,6 +789,11 @@ func (z *Removal) MarshalMsg(b []byte) (o []byte, err error) {
 			// string "at"
 			o = append(o, 0xa2, 0x61, 0x74)
 			o = msgp.AppendInt64(o, z.At)
+		}
+		if (zb0001Mask & 0x20) == 0 { // if not omitted
+			// string "m"
+			o = append(o, 0xa1, 0x6d)
+			o = msgp.AppendBool(o, z.Member)
 		}
 	}
 	return
@@ -838,6 +847,12 @@ func (z *Removal) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "At")
 				return
 			}
+		case "m":
+			z.Member, bts, err = msgp.ReadBoolBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Member")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -852,7 +867,7 @@ func (z *Removal) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Removal) Msgsize() (s int) {
-	s = 1 + 2 + msgp.StringPrefixSize + len(z.Node) + 2 + msgp.StringPrefixSize + len(z.ServiceID) + 2 + msgp.StringPrefixSize + len(z.CheckID) + 2 + msgp.BoolSize + 3 + msgp.Int64Size
+	s = 1 + 2 + msgp.StringPrefixSize + len(z.Node) + 2 + msgp.StringPrefixSize + len(z.ServiceID) + 2 + msgp.StringPrefixSize + len(z.CheckID) + 2 + msgp.BoolSize + 3 + msgp.Int64Size + 2 + msgp.BoolSize
 	return
 }
 

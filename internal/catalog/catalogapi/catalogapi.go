@@ -60,6 +60,9 @@ type API struct {
 	// Datacenters returns the known datacenters, nearest first, the own one
 	// among them. It must not block.
 	Datacenters func() []string
+	// Member, if set, reports whether gossip knows the agent of a node. It must
+	// not block.
+	Member func(node string) bool
 	// Hint, if set, is told the node whose agent should look soon for what was
 	// removed. It must not block, and may fail: the agent looks now and then.
 	Hint func(node string)

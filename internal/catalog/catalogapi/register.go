@@ -173,6 +173,7 @@ func (a *API) remove(ctx context.Context, r *httpapi.Request, body *deregisterBo
 	removal := &catalog.Removal{
 		Node: body.Node, ServiceID: body.ServiceID, CheckID: body.CheckID,
 		Remember: r.Query.Get("origin") != originAgent, At: time.Now().Unix(),
+		Member: a.Member != nil && a.Member(body.Node),
 	}
 	if err := a.mayDeregister(ctx, r, removal); err != nil {
 		return err
