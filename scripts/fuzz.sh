@@ -3,7 +3,7 @@
 # FUZZTIME is the time of each (default 1m, or a number of executions as 100000x). What is found stands in testdata/fuzz of
 # its package and is a test from then on. Ends with the number of executions, and with 1 if anything was found.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 go=${GO:-go}
 total=0 failed=0
 while IFS=: read -r file _ line; do

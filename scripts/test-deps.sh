@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # usage: scripts/test-deps.sh      makes sure the tools that tests call are there.
-# Network namespaces (ip, bridge) for isolating servers; strace for stalling a disk; dig to ask DNS; git for the generated-files check; openssl as the second opinion on certificates; zsh and fish beside bash, whose completion is tried.
+# Network namespaces (ip, bridge) for isolating servers; strace for stalling a disk; dig to ask DNS; git for the generated-files check; openssl as the second opinion on certificates; zsh and fish beside bash, whose completion is tried; shellcheck for the scripts here.
 # MariaDB, HAProxy and dnsmasq for the tests with programs that others wrote; their services are not started.
 set -euo pipefail
 [ "$(uname -s)" = Linux ] || exit 0
-declare -A package=([dig]=dnsutils [ip]=iproute2 [bridge]=iproute2 [tc]=iproute2 [git]=git [openssl]=openssl [strace]=strace [tmux]=tmux [zsh]=zsh [fish]=fish
+declare -A package=([dig]=dnsutils [ip]=iproute2 [bridge]=iproute2 [tc]=iproute2 [git]=git [openssl]=openssl [shellcheck]=shellcheck [strace]=strace [tmux]=tmux [zsh]=zsh [fish]=fish
   [mariadbd]=mariadb-server [mariadb]=mariadb-client [haproxy]=haproxy [dnsmasq]=dnsmasq-base)
 missing=()
 for tool in "${!package[@]}"; do
