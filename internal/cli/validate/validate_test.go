@@ -1,8 +1,11 @@
 package validate
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,4 +69,66 @@ func TestValidate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestShippedConfigurations checks what operators begin with: the example
+// directories, the file of the packages, and every file shown in the guides.
+func TestShippedConfigurations(t *testing.T) {
+	const root = "../../.."
+	var paths []string
+	for _, pattern := range []string{"configs/*/*.*", "configs/*/*/*.*", "scripts/packaging/*.json"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("nothing is %s (%v)", pattern, err)
+		}
+		for _, path := range found {
+			if dir := filepath.Dir(path); filepath.Base(dir) != "packaging" {
+				path = dir // as -config-dir names it
+			}
+			if !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	shown := shownFiles(t, filepath.Join(root, "docs"))
+	if len(paths) < 9 || len(shown) < 9 {
+		t.Fatalf("only %d configurations and %d shown ones found", len(paths), len(shown))
+	}
+	for _, path := range append(paths, shown...) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			got := clitest.Do(t, NewCommand, clitest.Run{Args: []string{"validate", path}})
+			if got.Code != 0 {
+				t.Errorf("exit code %d: %s", got.Code, got.Err)
+			}
+		})
+	}
+}
+
+// shownFiles writes the blocks of JSON in guides and tutorials to files of their
+// own, named after the page.
+func shownFiles(t *testing.T, docs string) []string {
+	t.Helper()
+	block := regexp.MustCompile("(?ms)^ *```json\n(.*?)^ *```")
+	dir := t.TempDir()
+	var files []string
+	for _, kind := range []string{"how-to", "tutorials"} {
+		pages, err := filepath.Glob(filepath.Join(docs, kind, "*.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, page := range pages {
+			text, err := os.ReadFile(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, m := range block.FindAllStringSubmatch(string(text), -1) {
+				name := filepath.Join(dir, fmt.Sprintf("%s-%d.json", strings.TrimSuffix(filepath.Base(page), ".md"), i+1))
+				if err := os.WriteFile(name, []byte(m[1]), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				files = append(files, name)
+			}
+		}
+	}
+	return files
 }
