@@ -88,6 +88,15 @@ func (e *entry) end() {
 	e.ended = true
 }
 
+func (e *entry) isLoaded() bool {
+	select {
+	case <-e.loaded:
+		return true
+	default:
+		return false
+	}
+}
+
 func (e *entry) hasEnded() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -167,7 +176,7 @@ func (s *Store) lookup(ctx context.Context, k key, o Options) (*content, error) 
 		e := s.views[k]
 		s.mu.RUnlock()
 		if e == nil && o.Wait {
-			e = s.begin(k, false)
+			e, _ = s.begin(k, false)
 		}
 		if e != nil {
 			if c, ok, err := e.read(ctx, o); ok || err != nil {
@@ -226,29 +235,29 @@ func (s *Store) load(ctx context.Context, k key, stale bool) (reply, error) {
 }
 
 // begin makes the view of k and starts its first load, unless there is one
-// already. wanted keeps it though it may not exist. It returns nil if there is
-// no room for it.
-func (s *Store) begin(k key, wanted bool) *entry {
+// already; here says that it was loaded before. wanted keeps it though it may
+// not exist. It returns nil if there is no room for it.
+func (s *Store) begin(k key, wanted bool) (e *entry, here bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.views[k]; e != nil {
 		if wanted {
 			e.wanted.Store(true)
 		}
-		return e
+		return e, e.isLoaded()
 	}
 	if s.running == nil || len(s.views) >= s.cfg.MaxViews {
-		return nil
+		return nil, false
 	}
 	ctx, cancel := context.WithCancel(s.running)
-	e := &entry{loaded: make(chan struct{}), stop: cancel}
+	e = &entry{loaded: make(chan struct{}), stop: cancel}
 	e.wanted.Store(wanted)
 	s.views[k] = e
 	s.wg.Go(func() {
 		defer s.forget(k, e)
 		s.live(ctx, k, e)
 	})
-	return e
+	return e, false
 }
 
 // live is the life of one view.

@@ -103,16 +103,20 @@ func (s *Store) Recall(ctx context.Context, r *httpapi.Request, elsewhere bool) 
 	if !o.Cached && (!blocks || !elsewhere) {
 		return nil, nil
 	}
-	e := s.begin(q.key, true)
+	e, here := s.begin(q.key, true)
 	if e == nil || o.MustRevalidate && !blocks {
 		return nil, nil
 	}
 	if blocks && !o.Cached && o.Mode != query.Stale {
 		e.confirmed()
 	}
-	here, err := e.load(ctx)
-	if err != nil || e.err != nil || e.current.Load() == nil {
-		return nil, err
+	select {
+	case <-e.loaded:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if e.err != nil || e.current.Load() == nil {
+		return nil, nil
 	}
 	if blocks {
 		return s.await(ctx, r, q, e)
@@ -132,22 +136,6 @@ func (s *Store) Recall(ctx context.Context, r *httpapi.Request, elsewhere bool) 
 
 func hit(age time.Duration) http.Header {
 	return httpapi.Hit(strconv.FormatInt(int64(age/time.Second), 10))
-}
-
-// load waits for the first load of e, and reports whether there was nothing to
-// wait for.
-func (e *entry) load(ctx context.Context) (here bool, err error) {
-	select {
-	case <-e.loaded:
-		return true, nil
-	default:
-	}
-	select {
-	case <-e.loaded:
-		return false, nil
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
 }
 
 // await answers a blocking read. It returns nil for a view that cannot.
@@ -260,9 +248,7 @@ func (s *Store) Rescue(r *httpapi.Request) *httpapi.Response {
 	if e == nil {
 		return nil
 	}
-	select {
-	case <-e.loaded:
-	default:
+	if !e.isLoaded() {
 		return nil
 	}
 	v := e.current.Load()

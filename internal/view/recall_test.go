@@ -540,6 +540,21 @@ func TestTokensHaveViewsOfTheirOwn(t *testing.T) {
 	})
 }
 
+// TestWhoBeginsAViewMisses has views that are loaded before their first reader
+// looks: what it gets was asked for it all the same.
+func TestWhoBeginsAViewMisses(t *testing.T) {
+	inPair(t, nil, func(t *testing.T, p *pair) {
+		p.register(webOne)
+		k := key{kind: services, name: "web"}
+		_, here := p.store.begin(k, true)
+		synctest.Wait()
+		_, then := p.store.begin(k, true)
+		if here || !then {
+			t.Errorf("in memory at first: %t, then: %t", here, then)
+		}
+	})
+}
+
 func TestBytesAreBounded(t *testing.T) {
 	inPair(t, func(c *Config, _ *httpapi.Config) { c.MaxBytes = 1500 }, func(t *testing.T, p *pair) {
 		for i := range 5 {
