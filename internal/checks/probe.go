@@ -167,10 +167,12 @@ func (r *Runner) udpProbe(d *Definition) probe {
 			return Critical, err.Error()
 		}
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(min(udpPatience, d.limit()))); err != nil {
+		if _, err := io.WriteString(conn, "health check"); err != nil {
 			return Critical, err.Error()
 		}
-		if _, err := io.WriteString(conn, "health check"); err != nil {
+		// After it was sent, which waits for nobody: an agent that had no
+		// processor meanwhile must not take that for a failure.
+		if err := conn.SetReadDeadline(time.Now().Add(min(udpPatience, d.limit()))); err != nil {
 			return Critical, err.Error()
 		}
 		if _, err := conn.Read(make([]byte, 1)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
