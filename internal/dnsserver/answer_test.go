@@ -109,6 +109,7 @@ func catalog() *fakeLookup {
 func testServer(t testing.TB, l Lookup, change func(*Config)) *Server {
 	t.Helper()
 	c := Config{Domain: "consul.", AltDomain: "other.test.", Datacenter: "dc1", Settings: DefaultSettings(), Lookup: l}
+	c.Settings.RecursorTimeout = patience
 	if change != nil {
 		change(&c)
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"net"
 	"sync"
 	"time"
 
@@ -134,7 +133,7 @@ func (x *exchange) ask(at string, query []byte, via transport) ([]byte, error) {
 	if via == overTCP {
 		network = "tcp"
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, at)
+	conn, err := x.server.dial(ctx, network, at)
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,7 @@ type Server struct {
 	rates   rates
 	waiting chan struct{}
 	idle    sync.Pool // of *exchange, for questions that wait
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	conns   *connlimit.Limiter
 	open    chan struct{} // one token a TCP connection
 	wg      sync.WaitGroup
@@ -74,6 +75,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("a DNS server needs a domain and a lookup")
 	}
 	s.flights.count = map[string]int{}
+	s.dial = (&net.Dialer{}).DialContext
 	s.rates.perSecond = s.limits.WaitingPerSecond
 	s.waiting, s.open = make(chan struct{}, s.limits.Waiting), make(chan struct{}, s.limits.Conns)
 	s.conns = connlimit.New(s.limits.ConnsPerClient)

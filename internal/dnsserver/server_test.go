@@ -3,14 +3,18 @@ package dnsserver
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,9 +66,12 @@ func startOn(t *testing.T, pc net.PacketConn, ln net.Listener, l Lookup, change 
 	return running{s, pc.LocalAddr().String(), ln.Addr().String()}
 }
 
+// patience bounds waits for what must happen.
+const patience = time.Minute
+
 func exchangeWith(t *testing.T, network, at string, q *dns.Msg) *dns.Msg {
 	t.Helper()
-	c := dns.Client{Net: network, Timeout: 5 * time.Second}
+	c := dns.Client{Net: network, Timeout: patience}
 	m, _, err := c.Exchange(q, at)
 	if err != nil {
 		t.Fatalf("%s over %s: %v", q.Question[0].Name, network, err)
@@ -108,7 +115,7 @@ func TestAnswersComeFromTheAskedAddress(t *testing.T) {
 
 func TestSeveralQuestionsOnOneConnection(t *testing.T) {
 	r := start(t, catalog(), nil)
-	c := dns.Client{Net: "tcp"}
+	c := dns.Client{Net: "tcp", Timeout: patience}
 	conn, err := c.Dial(r.tcp)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +131,7 @@ func TestSeveralQuestionsOnOneConnection(t *testing.T) {
 
 func TestConnectionsAreLimited(t *testing.T) {
 	r := start(t, catalog(), func(c *Config) { c.Limits.ConnsPerClient = 1 })
-	c := dns.Client{Net: "tcp", Timeout: 5 * time.Second}
+	c := dns.Client{Net: "tcp", Timeout: patience}
 	first, err := c.Dial(r.tcp)
 	if err != nil {
 		t.Fatal(err)
@@ -163,11 +170,11 @@ func (b *blockingLookup) Service(ctx context.Context, dc, name string, o view.Op
 
 func TestQuestionsThatWaitDoNotHoldUpOthers(t *testing.T) {
 	b := &blockingLookup{catalog(), make(chan struct{}, 10), make(chan struct{})}
-	r := start(t, b, func(c *Config) { c.Limits.Workers, c.Limits.Waiting = 1, 2 })
+	r := start(t, b, func(c *Config) { c.Limits.Workers, c.Limits.Waiting, c.Limits.Timeout = 1, 2, patience })
 	answers := make(chan *dns.Msg, 2)
 	for range 2 {
 		go func() {
-			m, _, _ := (&dns.Client{Timeout: 10 * time.Second}).Exchange(question("slow.service.consul.", dns.TypeA), r.udp)
+			m, _, _ := (&dns.Client{Timeout: patience}).Exchange(question("slow.service.consul.", dns.TypeA), r.udp)
 			answers <- m
 		}()
 	}
@@ -204,16 +211,29 @@ type recursor struct {
 	names chan string
 }
 
+// bothPorts opens UDP and TCP at the same port: the system knows which are free
+// for one of them only.
+func bothPorts(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, ln
+		}
+		_ = pc.Close()
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func startRecursor(t *testing.T, answer func(w dns.ResponseWriter, q *dns.Msg)) *recursor {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, ln := bothPorts(t)
 	r := &recursor{at: pc.LocalAddr().String(), names: make(chan string, 100)}
 	h := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		r.asked.Add(1)
@@ -251,7 +271,6 @@ func code(rcode int) func(dns.ResponseWriter, *dns.Msg) {
 func TestRecursors(t *testing.T) {
 	good := startRecursor(t, reply("www.example.com. 9 IN A 192.0.2.1"))
 	failing, refusing, missing := startRecursor(t, code(dns.RcodeServerFailure)), startRecursor(t, code(dns.RcodeRefused)), startRecursor(t, code(dns.RcodeNameError))
-	silent := startRecursor(t, func(dns.ResponseWriter, *dns.Msg) {})
 	for _, c := range []struct {
 		name, question, network string
 		recursors               []*recursor
@@ -259,7 +278,7 @@ func TestRecursors(t *testing.T) {
 	}{
 		{"relayed", "www.example.com.", "udp", []*recursor{good}, []string{"www.example.com. 9 IN A 192.0.2.1"}},
 		{"relayed over TCP", "www.example.com.", "tcp", []*recursor{good}, []string{"www.example.com. 9 IN A 192.0.2.1"}},
-		{"the next one after failures", "www.example.com.", "udp", []*recursor{failing, refusing, silent, good}, []string{"www.example.com. 9 IN A 192.0.2.1"}},
+		{"the next one after failures", "www.example.com.", "udp", []*recursor{failing, refusing, good}, []string{"www.example.com. 9 IN A 192.0.2.1"}},
 		{"a name that does not exist", "www.example.com.", "udp", []*recursor{missing, good}, []string{"NXDOMAIN"}},
 		{"all fail", "www.example.com.", "udp", []*recursor{failing, refusing}, []string{"SERVFAIL"}},
 		{"service that is a name elsewhere", "far.service.consul.", "udp", []*recursor{good}, []string{"far.service.consul. 0 IN CNAME www.example.com.", "www.example.com. 0 IN A 192.0.2.1"}},
@@ -267,7 +286,6 @@ func TestRecursors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := start(t, catalog(), func(cfg *Config) {
-				cfg.Settings.RecursorTimeout = 200 * time.Millisecond
 				for _, rec := range c.recursors {
 					cfg.Settings.Recursors = append(cfg.Settings.Recursors, rec.at)
 				}
@@ -278,6 +296,31 @@ func TestRecursors(t *testing.T) {
 			}
 			if !m.RecursionAvailable || m.Id != 4711 {
 				t.Errorf("header %+v", m.MsgHdr)
+			}
+		})
+	}
+}
+
+// TestSilentRecursors has one that takes the question and says nothing.
+func TestSilentRecursors(t *testing.T) {
+	for _, via := range []transport{overUDP, overTCP} {
+		synctest.Test(t, func(t *testing.T) {
+			s := testServer(t, catalog(), func(c *Config) {
+				c.Settings.Recursors = []string{"192.0.2.53:53", "192.0.2.54:53"}
+				c.Settings.RecursorTimeout = 7 * time.Second
+			})
+			var asked []string
+			s.dial = func(_ context.Context, _, address string) (net.Conn, error) {
+				asked = append(asked, address)
+				ours, theirs := net.Pipe()
+				t.Cleanup(func() { theirs.Close() })
+				go io.Copy(io.Discard, theirs) //nolint:errcheck // ends with the pipe
+				return ours, nil
+			}
+			began := time.Now()
+			m := ask(t, s, question("www.example.com.", dns.TypeA), via)
+			if m.Rcode != dns.RcodeServerFailure || len(asked) != 2 || time.Since(began) != 14*time.Second {
+				t.Errorf("%v after %v, asked %v", m, time.Since(began), asked)
 			}
 		})
 	}
@@ -309,7 +352,7 @@ func TestLoopsEnd(t *testing.T) {
 	t.Run("a recursor that asks back", func(t *testing.T) {
 		var back atomic.Pointer[string]
 		rec := startRecursor(t, func(w dns.ResponseWriter, q *dns.Msg) {
-			m, _, err := (&dns.Client{Timeout: 5 * time.Second}).Exchange(q, *back.Load())
+			m, _, err := (&dns.Client{Timeout: patience}).Exchange(q, *back.Load())
 			if err != nil {
 				m = new(dns.Msg).SetRcode(q, dns.RcodeServerFailure)
 			}
@@ -317,7 +360,7 @@ func TestLoopsEnd(t *testing.T) {
 			_ = w.WriteMsg(m)
 		})
 		r := start(t, catalog(), func(c *Config) {
-			c.Settings.Recursors, c.Settings.RecursorTimeout = []string{rec.at}, 4*time.Second
+			c.Settings.Recursors, c.Limits.Timeout = []string{rec.at}, patience
 		})
 		back.Store(&r.udp)
 		if m := exchangeWith(t, "udp", r.udp, question("example.com.", dns.TypeA)); m.Rcode != dns.RcodeServerFailure {
