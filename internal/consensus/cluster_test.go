@@ -127,10 +127,13 @@ func bootstrap3(t testing.TB, c *cluster, change ...func(*consensus.Config)) {
 	}
 }
 
+// patience bounds waits for what must happen. Most are in fake time.
+const patience = time.Minute
+
 // leader waits for a server that leads and is ready, other than those named.
 func (c *cluster) leader(not ...string) *server {
 	c.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		for id, s := range c.servers {
 			if l := s.Leadership().Get(); l.Ready && !slices.Contains(not, id) {
@@ -147,7 +150,7 @@ func (c *cluster) leader(not ...string) *server {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	c.t.Fatal("no leader within 30 s")
+	c.t.Fatalf("no leader within %s", patience)
 	return nil
 }
 
@@ -173,7 +176,7 @@ func (s *server) apply(t testing.TB, cmd string) uint64 {
 
 func (s *server) mustSee(t testing.TB, want ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if _, err := s.ReadBarrier(ctx); err != nil {
 		t.Errorf("read on %s: %v", s.id, err)
@@ -411,6 +414,7 @@ func TestStats(t *testing.T) {
 		if st["state"] != "Leader" || st["num_peers"] != "2" || st["applied_index"] != st["commit_index"] {
 			t.Errorf("stats %v", st)
 		}
+		time.Sleep(time.Second) // one follower is enough for the entry; the other hears of its leader, too
 		if l.LastContact() != 0 || c.others(l)[0].LastContact() > time.Second {
 			t.Error("last contact is off")
 		}

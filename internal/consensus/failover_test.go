@@ -98,10 +98,10 @@ func (c *cluster) stopForReal() {
 	}
 }
 
-// The timers alone would take at least five seconds.
+// The timers alone would take an hour, longer than the test waits for a leader.
 func TestDeadLeaderIsNoticedByItsRefusedPort(t *testing.T) {
 	c, layers := overTCP(t, func(cfg *consensus.Config) {
-		cfg.Reloadable.HeartbeatTimeout, cfg.Reloadable.ElectionTimeout, cfg.LeaderLease = 5*time.Second, 5*time.Second, 5*time.Second
+		cfg.Reloadable.HeartbeatTimeout, cfg.Reloadable.ElectionTimeout, cfg.LeaderLease = time.Hour, time.Hour, time.Hour
 	})
 	defer c.stopForReal()
 	l := c.leader()
@@ -112,11 +112,7 @@ func TestDeadLeaderIsNoticedByItsRefusedPort(t *testing.T) {
 	start := time.Now()
 	layers[l.id].kill()
 	next := c.leader(l.id)
-	took := time.Since(start)
-	t.Logf("new leader after %s", took)
-	if took > 3*time.Second {
-		t.Errorf("a dead leader was replaced after %s", took)
-	}
+	t.Logf("new leader after %s", time.Since(start))
 	next.apply(t, "y")
 	next.mustSee(t, "x", "y")
 }
