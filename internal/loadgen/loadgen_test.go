@@ -3,15 +3,14 @@ package loadgen
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/e2e/agentproc"
@@ -99,34 +98,54 @@ func TestRequestsAreWellFormed(t *testing.T) {
 	}
 }
 
+// TestLoadCountsWhatWasAnswered has four clients for 200 ms of fake time, each
+// of whose answers takes one.
 func TestLoadCountsWhatWasAnswered(t *testing.T) {
 	t.Parallel()
-	var served, measured atomic.Int64
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if served.Add(1)%50 == 0 {
-			http.Error(w, "No cluster leader", http.StatusInternalServerError)
-			return
+	synctest.Test(t, func(t *testing.T) {
+		var served, measured atomic.Int64
+		serve := func(nc net.Conn) {
+			defer nc.Close()
+			for r := bufio.NewReader(nc); ; {
+				req, err := http.ReadRequest(r)
+				if err != nil {
+					return
+				}
+				_, _ = io.Copy(io.Discard, req.Body)
+				time.Sleep(time.Millisecond)
+				answer := "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"
+				if served.Add(1)%50 == 0 {
+					answer = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 17\r\n\r\nNo cluster leader"
+				}
+				if _, err := io.WriteString(nc, answer); err != nil {
+					return
+				}
+			}
 		}
-		fmt.Fprint(w, "true")
-	}))
-	defer srv.Close()
-	r, err := Load{
-		Address: srv.Listener.Addr().String(), Clients: 4, Warmup: 20 * time.Millisecond, Duration: 200 * time.Millisecond,
-		Request: func(buf []byte, client, n int) []byte { return putRequest(buf, "h", benchKey(n), client, n, 16) },
-		Measure: func(bool) { measured.Add(1) },
-	}.Run(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Ops == 0 || r.Errors == 0 || r.Ops+r.Errors > int(served.Load()) || r.P50 <= 0 || r.P99 < r.P50 {
-		t.Errorf("%+v of %d served", r, served.Load())
-	}
-	if !strings.Contains(r.Problem, "No cluster leader") {
-		t.Errorf("problem %q", r.Problem)
-	}
-	if measured.Load() != 2 {
-		t.Errorf("Measure was called %d times, want at the begin and the end", measured.Load())
-	}
+		r, err := Load{
+			Clients: 4, Warmup: 20 * time.Millisecond, Duration: 200 * time.Millisecond,
+			Dial: func(string, time.Time) (session, error) {
+				ours, theirs := net.Pipe()
+				go serve(theirs) // ends with the pipe
+				return &conn{nc: ours, r: bufio.NewReader(ours)}, nil
+			},
+			Request: func(buf []byte, client, n int) []byte { return putRequest(buf, "h", benchKey(n), client, n, 16) },
+			Measure: func(bool) { measured.Add(1) },
+		}.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The ends of the measured part fall together with an answer.
+		if all := r.Ops + r.Errors; all < 4*199 || all > 4*201 || r.Errors < 15 || r.Errors > 17 || r.P50 != time.Millisecond || r.P99 != time.Millisecond {
+			t.Errorf("%+v of %d served", r, served.Load())
+		}
+		if !strings.Contains(r.Problem, "No cluster leader") {
+			t.Errorf("problem %q", r.Problem)
+		}
+		if measured.Load() != 2 {
+			t.Errorf("Measure was called %d times, want at the begin and the end", measured.Load())
+		}
+	})
 }
 
 func TestLoadNeedsAServer(t *testing.T) {
