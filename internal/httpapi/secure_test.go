@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/tlsconf"
@@ -52,7 +52,12 @@ func pairOf(t *testing.T, ca *issue.Authority, o issue.Options) tls.Certificate 
 	return pair
 }
 
-func startSecured(t *testing.T, timeout time.Duration) *secured {
+func startSecured(t *testing.T) *secured {
+	t.Helper()
+	return startSecuredOn(t, listen(t), listen(t))
+}
+
+func startSecuredOn(t *testing.T, plain, secure net.Listener) *secured {
 	t.Helper()
 	s := &secured{refused: make(chan string, 100), ca: newAuthority(t), roots: x509.NewCertPool()}
 	s.roots.AddCert(s.ca.Cert)
@@ -74,10 +79,9 @@ func startSecured(t *testing.T, timeout time.Duration) *secured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, secure := listen(t), listen(t)
 	s.plain, s.secure = plain.Addr().String(), secure.Addr().String()
 	server := NewHTTPServer(HTTPServerConfig{
-		Listeners: []net.Listener{plain}, Secure: []net.Listener{secure}, TLS: store.HTTPS(), HandshakeTimeout: timeout, MaxConnsPerClient: 20,
+		Listeners: []net.Listener{plain}, Secure: []net.Listener{secure}, TLS: store.HTTPS(), MaxConnsPerClient: 20,
 		Refused: func(peer string, err error) { s.refused <- peer + " " + tlsconf.Explain(err).Error() },
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/wait" {
@@ -115,7 +119,7 @@ func (s *secured) get(t *testing.T, url string, cert *tls.Certificate, h2 bool) 
 
 func (s *secured) await(t *testing.T, text string) {
 	t.Helper()
-	late := time.NewTimer(10 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	var seen []string
 	for {
@@ -132,7 +136,7 @@ func (s *secured) await(t *testing.T, text string) {
 }
 
 func TestHTTPS(t *testing.T) {
-	s := startSecured(t, 0)
+	s := startSecured(t)
 	good := pairOf(t, s.ca, issue.Options{Role: issue.CLI})
 	for h2, want := range map[bool]string{false: "200 OK HTTP/1.1", true: "200 OK HTTP/2.0"} {
 		if got, err := s.get(t, "https://"+s.secure+"/", &good, h2); got != want || err != nil {
@@ -169,43 +173,46 @@ func TestHTTPS(t *testing.T) {
 }
 
 func TestHTTPSHandshakeIsBounded(t *testing.T) {
-	s := startSecured(t, 50*time.Millisecond)
-	c, err := net.Dial("tcp", s.secure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := io.ReadAll(c); err != nil {
-		t.Errorf("the connection was not closed: %v", err)
-	}
-	s.await(t, "not over in time")
-	// The deadline of the handshake is not that of the requests after it.
-	good := pairOf(t, s.ca, issue.Options{Role: issue.CLI})
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: s.roots, Certificates: []tls.Certificate{good}}}).DialContext(t.Context(), "tcp", s.secure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { // ends with the connection
-		_, err := conn.Read(make([]byte, 1))
-		ended <- err
-	}()
-	select {
-	case err := <-ended:
-		t.Errorf("a waiting request ended: %v", err)
-	case <-ctx.Done():
-	}
+	synctest.Test(t, func(t *testing.T) {
+		secure := newPipes()
+		s := startSecuredOn(t, newPipes(), secure)
+		silent, begun := secure.dial(), time.Now()
+		defer silent.Close()
+		if _, err := io.ReadAll(silent); err != nil {
+			t.Errorf("the connection was not closed: %v", err)
+		}
+		if took := time.Since(begun); took != 5*time.Second {
+			t.Errorf("closed after %v, want the 5 s of a handshake", took)
+		}
+		if got := <-s.refused; !strings.Contains(got, "not over in time") {
+			t.Errorf("refused with %q", got)
+		}
+		// The deadline of the handshake is not that of the requests after it.
+		good := pairOf(t, s.ca, issue.Options{Role: issue.CLI})
+		conn := tls.Client(secure.dial(), &tls.Config{RootCAs: s.roots, Certificates: []tls.Certificate{good}, ServerName: "localhost"})
+		defer conn.Close()
+		if err := conn.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { // ends with the connection
+			_, err := conn.Read(make([]byte, 1))
+			ended <- err
+		}()
+		if _, err := io.WriteString(conn, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		select {
+		case err := <-ended:
+			t.Errorf("a waiting request ended: %v", err)
+		default:
+		}
+	})
 }
 
 func TestLimitHoldsOverTLS(t *testing.T) {
-	s := startSecured(t, 0)
+	s := startSecured(t)
 	var held []net.Conn
 	defer func() {
 		for _, c := range held {

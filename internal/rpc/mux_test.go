@@ -47,7 +47,7 @@ func TestOnePortForRaftAndGRPC(t *testing.T) {
 	if got, err := Call(t.Context(), newPool(t, PoolConfig{}), addr, echo, &note{ID: 3}); err != nil || got.ID != 3 {
 		t.Fatalf("gRPC over the shared port: %+v, %v", got, err)
 	}
-	out, err := layer.Dial(raft.ServerAddress(addr), time.Second)
+	out, err := layer.Dial(raft.ServerAddress(addr), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestOnePortForRaftAndGRPC(t *testing.T) {
 func TestRaftConnectionClosedHereEnds(t *testing.T) {
 	m, _ := startMux(t, MuxConfig{})
 	layer := NewRaftLayer[raft.ServerAddress](m)
-	out, err := layer.Dial(raft.ServerAddress(m.cfg.Listener.Addr().String()), time.Second)
+	out, err := layer.Dial(raft.ServerAddress(m.cfg.Listener.Addr().String()), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestRefusedDialStaysReachable(t *testing.T) {
 	m, stop := startMux(t, MuxConfig{})
 	addr := m.cfg.Listener.Addr().String()
 	stop()
-	_, err := NewRaftLayer[raft.ServerAddress](m).Dial(raft.ServerAddress(addr), time.Second)
+	_, err := NewRaftLayer[raft.ServerAddress](m).Dial(raft.ServerAddress(addr), time.Minute)
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("got %v, want a refused connection", err)
 	}
@@ -100,7 +100,7 @@ func TestRefusedDialStaysReachable(t *testing.T) {
 // ended waits for the other side to close c.
 func ended(t *testing.T, c net.Conn) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(time.Minute))
 	var ne net.Error
 	if _, err := c.Read(make([]byte, 1)); err == nil || errors.As(err, &ne) && ne.Timeout() {
 		t.Errorf("the connection was not closed: %v", err)
@@ -150,7 +150,7 @@ func TestConnectionsPerClientAreBounded(t *testing.T) {
 	m, _ := startMux(t, MuxConfig{MaxConnsPerClient: 1, Metrics: MuxMetrics{Refused: &refused}})
 	addr := m.cfg.Listener.Addr().String()
 	layer := NewRaftLayer[raft.ServerAddress](m)
-	if _, err := layer.Dial(raft.ServerAddress(addr), time.Second); err != nil {
+	if _, err := layer.Dial(raft.ServerAddress(addr), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	first, err := layer.Accept()

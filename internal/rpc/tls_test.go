@@ -105,7 +105,7 @@ func (l lines) Write(b []byte) (int, error) { l <- string(b); return len(b), nil
 // await waits for a line that holds all the texts.
 func (l lines) await(t *testing.T, texts ...string) {
 	t.Helper()
-	late := time.NewTimer(10 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	var seen []string
 	for {
@@ -140,7 +140,7 @@ type port struct {
 
 func startPort(t *testing.T, s *tlsconf.Store, log *slog.Logger, l lines) *port {
 	t.Helper()
-	cfg := MuxConfig{Logger: log, HandshakeTimeout: 5 * time.Second}
+	cfg := MuxConfig{Logger: log, HandshakeTimeout: time.Minute}
 	if s != nil {
 		cfg.Security = s
 	}
@@ -157,7 +157,7 @@ func startPort(t *testing.T, s *tlsconf.Store, log *slog.Logger, l lines) *port 
 func (p *port) speak(t *testing.T, protocol string, dial Dialer, method Method[note, note]) error {
 	t.Helper()
 	if protocol == "RPC" {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		got, err := Call(ctx, newPool(t, PoolConfig{Dial: dial}), p.addr, method, &note{ID: 7})
 		if err == nil && got.ID != 7 {
@@ -166,7 +166,7 @@ func (p *port) speak(t *testing.T, protocol string, dial Dialer, method Method[n
 		return err
 	}
 	layer := &RaftLayer[raft.ServerAddress]{dial: dial}
-	c, err := layer.Dial(raft.ServerAddress(p.addr), 5*time.Second)
+	c, err := layer.Dial(raft.ServerAddress(p.addr), time.Minute)
 	if err != nil {
 		return err
 	}

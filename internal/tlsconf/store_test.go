@@ -144,7 +144,7 @@ func (r *record) String() string {
 // await waits until the log holds text.
 func (r *record) await(t *testing.T, text string) {
 	t.Helper()
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	for !strings.Contains(r.String(), text) {
 		select {
@@ -274,7 +274,7 @@ func shake(t *testing.T, server, client *tls.Config) (serial string, resumed boo
 	}
 	defer a.Close()
 	for _, c := range []net.Conn{a, b} {
-		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -185,7 +185,7 @@ func TestOnce(t *testing.T) {
 			name := fmt.Sprintf("%s-%d", strings.ReplaceAll(path, "/", "-"), form)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+				ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 				defer stop()
 				c := config(t, tuitest.NewFeed(tuitest.Live()), path)
 				c.Looks.Plain = true

@@ -258,11 +258,9 @@ func TestFrozenTerminal(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	goroutines := runtime.NumGoroutine()
 	const changes = 20000
-	began := time.Now()
-	for i := range changes {
+	for i := range changes { // for ever, if who makes them waited for the terminal
 		feed.Set(state(i))
 	}
-	took := time.Since(began)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
@@ -270,10 +268,6 @@ func TestFrozenTerminal(t *testing.T) {
 	}
 	if n := runtime.NumGoroutine(); n > goroutines+5 {
 		t.Errorf("%d goroutines, %d before", n, goroutines)
-	}
-	// Making a state takes a few microseconds; waiting for a terminal, for ever.
-	if took > patient {
-		t.Errorf("%d changes took %v: who makes them waits for the terminal", changes, took)
 	}
 	feed.Set(state(777777))
 	pty.Forget()
