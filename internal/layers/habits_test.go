@@ -105,43 +105,18 @@ func TestRegularExpressionsWait(t *testing.T) {
 // bubble. sleeps.txt lists "file function -- reason" for those that may.
 func TestSleepsInTests(t *testing.T) {
 	t.Parallel()
-	homes, err := ParseHomes(open(t, "sleeps.txt"))
-	if err != nil {
-		t.Fatalf("sleeps.txt: %v", err)
-	}
-	allowed := map[string]bool{}
-	for _, h := range homes {
-		for _, fn := range h.Packages {
-			allowed[h.Prefix+" "+fn] = false
-		}
-	}
-	fset, all := sources(t)
-	byDir := map[string][]*ast.File{}
-	names := map[*ast.File]string{}
-	for _, s := range all {
-		if s.isTest() {
-			dir := filepath.Dir(s.path)
-			byDir[dir] = append(byDir[dir], s.file)
-			names[s.file] = s.path
-		}
-	}
-	for _, files := range byDir {
+	allowed := exceptions(t, "sleeps.txt")
+	eachPackageOfTests(t, func(files []*ast.File, name func(*ast.File) string, at func(token.Pos) token.Position) {
 		for _, sl := range realSleeps(files) {
-			key := names[sl.file] + " " + sl.fn.Name.Name
-			if _, ok := allowed[key]; ok {
-				allowed[key] = true
-				continue
+			if !allowed.has(name(sl.file), sl.fn) {
+				t.Errorf("%v: %s sleeps: wait for a signal, or use testing/synctest", at(sl.pos), sl.fn.Name.Name)
 			}
-			t.Errorf("%v: %s sleeps: wait for a signal, or use testing/synctest", fset.Position(sl.pos), sl.fn.Name.Name)
 		}
-	}
-	for key, used := range allowed {
-		if !used {
-			t.Errorf("sleeps.txt allows %s, which does not sleep: take it out", key)
-		}
-	}
+	})
+	allowed.report(t, "sleeps")
 }
 
+// sleep is a place in a test.
 type sleep struct {
 	file *ast.File
 	fn   *ast.FuncDecl
@@ -159,6 +134,19 @@ type bubbles struct {
 // fake time does not cover: neither inside the call that opens a bubble, nor in
 // a function that is only ever named inside bubbles.
 func realSleeps(files []*ast.File) []sleep {
+	b := newBubbles(files)
+	var out []sleep
+	b.eachFunc(func(f *ast.File, fn *ast.FuncDecl) {
+		calls(fn, "time", func(call *ast.CallExpr, name string) {
+			if name == "Sleep" && !b.covers(call) && !b.onlyInside(fn, nil) {
+				out = append(out, sleep{f, fn, call.Pos()})
+			}
+		})
+	})
+	return out
+}
+
+func newBubbles(files []*ast.File) *bubbles {
 	b := &bubbles{files: files}
 	b.eachFunc(func(_ *ast.File, fn *ast.FuncDecl) {
 		calls(fn, "synctest", func(*ast.CallExpr, string) {
@@ -175,15 +163,7 @@ func realSleeps(files []*ast.File) []sleep {
 			return true
 		})
 	}
-	var out []sleep
-	b.eachFunc(func(f *ast.File, fn *ast.FuncDecl) {
-		calls(fn, "time", func(call *ast.CallExpr, name string) {
-			if name == "Sleep" && !b.covers(call) && !b.onlyInside(fn, nil) {
-				out = append(out, sleep{f, fn, call.Pos()})
-			}
-		})
-	})
-	return out
+	return b
 }
 
 func (b *bubbles) eachFunc(yield func(*ast.File, *ast.FuncDecl)) {
