@@ -19,7 +19,7 @@ const (
 // checks are all there is to look for, in the order it is shown.
 var checks = []func(*cluster) []finding{
 	checkAgents, checkLeader, checkKeys, checkStalePeers, checkMembers, checkServers, checkReach, checkGossip, checkJoin, checkVersions,
-	checkClocks, checkEncryption, checkScripts, checkHTTP, checkTLS, checkCertificates, checkDisks,
+	checkClocks, plainGossip.find, checkScripts, plainHTTP.find, unverifiedRPC.find, unverifiedHTTPS.find, checkCertificates, checkDisks,
 }
 
 func checkAgents(c *cluster) []finding {
