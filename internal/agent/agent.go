@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/config"
 	"github.com/ctl-sh/ctl/internal/dirlock"
 	"github.com/ctl-sh/ctl/internal/dnsserver"
@@ -412,12 +413,7 @@ func (a *Agent) Leave(ctx context.Context) error {
 	err := a.back.leave(ctx)
 	a.left = true
 	if !alone {
-		t := time.NewTimer(a.rt.Load().Performance.LeaveDrainTime)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
+		backoff.Pause(ctx, a.rt.Load().Performance.LeaveDrainTime)
 	}
 	return err
 }

@@ -60,5 +60,19 @@ func Pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// PauseUntil blocks until changed is closed or has something, d has passed or ctx
+// ends, and reports whether it was changed. ctx's end counts before a change.
+func PauseUntil(ctx context.Context, changed <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-changed:
+		return ctx.Err() == nil
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
 // Reset forgets the failures, after a success.
 func (b *Backoff) Reset() { b.ceiling = b.base }

@@ -83,3 +83,52 @@ func TestWait(t *testing.T) {
 		}
 	})
 }
+
+func TestPauses(t *testing.T) {
+	t.Parallel()
+	const d, sooner = time.Minute, time.Second
+	tests := []struct {
+		name           string
+		change, cancel time.Duration // when; 0 is never
+		took           time.Duration
+		changed        bool // what PauseUntil says
+		passed         bool // what Pause says, which hears of no change
+	}{
+		{"nothing happens", 0, 0, d, false, true},
+		{"it changes", sooner, 0, sooner, true, true},
+		{"the context ends", 0, sooner, sooner, false, false},
+		{"it changes and then the context ends", sooner, 2 * sooner, sooner, true, false},
+		{"both at once: the end counts", sooner, sooner, sooner, false, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				changed := make(chan struct{})
+				if tt.cancel > 0 {
+					time.AfterFunc(tt.cancel, cancel)
+				}
+				if tt.change > 0 {
+					time.AfterFunc(tt.change, func() {
+						if tt.change == tt.cancel {
+							cancel() // in this order, whichever timer is first
+						}
+						close(changed)
+					})
+				}
+				began := time.Now()
+				if got := PauseUntil(ctx, changed, d); got != tt.changed {
+					t.Errorf("PauseUntil says %v, want %v", got, tt.changed)
+				}
+				if took := time.Since(began); took != tt.took {
+					t.Errorf("PauseUntil took %v, want %v", took, tt.took)
+				}
+				if got := Pause(ctx, d); got != tt.passed {
+					t.Errorf("Pause says %v, want %v", got, tt.passed)
+				}
+			})
+		})
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/backoff"
 )
 
 // round is the load of one fault: keys and history of its own, so that what is
@@ -51,15 +53,8 @@ func (w *worker) run(ctx context.Context, stop <-chan struct{}) {
 		w.round.hush.RLock()
 		w.one(ctx)
 		w.round.hush.RUnlock()
-		timer := time.NewTimer(time.Duration(w.rand.Int64N(int64(2*w.pace) + 1)))
-		select {
-		case <-stop:
-			timer.Stop()
+		if backoff.PauseUntil(ctx, stop, time.Duration(w.rand.Int64N(int64(2*w.pace)+1))) || ctx.Err() != nil {
 			return
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
 		}
 	}
 }

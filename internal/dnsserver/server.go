@@ -14,6 +14,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/connlimit"
 	"github.com/ctl-sh/ctl/internal/logging"
 	"github.com/ctl-sh/ctl/internal/view"
@@ -217,6 +218,10 @@ func (s *Server) closeAll() {
 // maxQuestionBytes is the longest question that is read from a packet.
 const maxQuestionBytes = 4096
 
+// socketPause keeps a socket that fails at once, again and again, from taking a
+// whole processor.
+const socketPause = 100 * time.Millisecond
+
 // servePackets answers what comes over one packet socket. Several of them share
 // a socket; none of them ever waits for anything but the socket.
 func (s *Server) servePackets(ctx context.Context, pc net.PacketConn) error {
@@ -235,7 +240,7 @@ func (s *Server) servePackets(ctx context.Context, pc net.PacketConn) error {
 			return fmt.Errorf("read from DNS socket %v: %w", pc.LocalAddr(), err)
 		case err != nil: // such as what the last answer met; the socket goes on
 			if failed > 100 {
-				pause(ctx)
+				backoff.Pause(ctx, socketPause)
 			}
 			continue
 		}
@@ -250,17 +255,6 @@ func (s *Server) servePackets(ctx context.Context, pc net.PacketConn) error {
 		if answer != nil {
 			_ = socket.write(answer, from) // a client that is gone needs no answer
 		}
-	}
-}
-
-// pause keeps a socket that fails at once, again and again, from taking a whole
-// processor.
-func pause(ctx context.Context) {
-	t := time.NewTimer(100 * time.Millisecond)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }
 
@@ -312,7 +306,7 @@ func (s *Server) serveConns(ctx context.Context, ln net.Listener) error {
 			return fmt.Errorf("accept DNS connections on %v: %w", ln.Addr(), err)
 		case err != nil:
 			s.log.Warn("a DNS connection could not be accepted", logging.KeyError, err)
-			pause(ctx)
+			backoff.Pause(ctx, socketPause)
 			continue
 		}
 		if !s.admit(ctx, conn) {

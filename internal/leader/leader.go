@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/signal"
 )
 
@@ -91,11 +92,7 @@ func keep(ctx context.Context, d Duty, log *slog.Logger) {
 			return
 		}
 		log.Warn("a duty of the leader failed and runs again", "duty", d.Name, "error", err, "pause", pause)
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if !backoff.Pause(ctx, pause) {
 			return
 		}
 	}

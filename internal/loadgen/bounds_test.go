@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/e2e/agentproc"
 )
 
@@ -93,7 +94,7 @@ func (c Config) checkMemory(ctx context.Context, t *testing.T) {
 		if err := fill(ctx, p.Spec.HTTPAddr(), m.keys); err != nil {
 			t.Fatal(err)
 		}
-		rest(ctx, 5*time.Second)
+		backoff.Pause(ctx, 5*time.Second)
 		u, err := p.Usage()
 		if err != nil && os.Getenv("CI") == "true" {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/e2e/agentproc"
 )
 
@@ -128,7 +129,7 @@ func (a *agents) awaitCatalog(ctx context.Context, agent int, begin string, n in
 		if have = bytes.Count(body, []byte(begin)); have == n {
 			return nil
 		}
-		rest(ctx, 10*time.Millisecond)
+		backoff.Pause(ctx, 10*time.Millisecond)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -376,13 +377,13 @@ func (c Config) services(ctx context.Context, n, tcp int) ([]Measurement, error)
 		return nil, err
 	}
 	took := time.Since(began)
-	rest(ctx, 4*c.Duration) // whatever registering left behind, a snapshot for example
+	backoff.Pause(ctx, 4*c.Duration) // whatever registering left behind, a snapshot for example
 	before, err := p.Usage()
 	if err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	rest(ctx, 12*c.Duration) // a minute, in which everything is compared with the catalog once
+	backoff.Pause(ctx, 12*c.Duration) // a minute, in which everything is compared with the catalog once
 	after, err := p.Usage()
 	if err != nil {
 		return nil, err

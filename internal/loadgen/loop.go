@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/backoff"
 )
 
 // Load is one closed loop: Clients connections to Address, each sending its next
@@ -159,7 +161,7 @@ func (l Load) client(ctx context.Context, id int, begin, end time.Time) tally {
 			t.latencies = append(t.latencies, done.Sub(start))
 		}
 		if problem != "" && done.Sub(start) < time.Millisecond {
-			rest(ctx, time.Millisecond) // do not spin on a refusal
+			backoff.Pause(ctx, time.Millisecond) // do not spin on a refusal
 		}
 	}
 	return t
@@ -188,16 +190,6 @@ func percentile(sorted []time.Duration, p int) time.Duration {
 		return 0
 	}
 	return sorted[max(0, (len(sorted)*p+99)/100-1)]
-}
-
-// rest waits for d or the end of ctx.
-func rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // key and value sizes of the KV scenarios.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/ctl-sh/ctl/internal/backoff"
 )
 
 // Config says what to measure and how long.
@@ -252,7 +254,7 @@ func memory(ctx context.Context, c Config) ([]Measurement, error) {
 		if err := fill(ctx, p.Spec.HTTPAddr(), keys); err != nil {
 			return err
 		}
-		rest(ctx, 5*time.Second)
+		backoff.Pause(ctx, 5*time.Second)
 		u, err := p.Usage()
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/e2e/agentproc"
 )
 
@@ -179,6 +180,6 @@ func (a *agents) failOver(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	a.procs[leader] = p
-	rest(ctx, 2*time.Second) // let it catch up: the next trial must find three servers
+	backoff.Pause(ctx, 2*time.Second) // let it catch up: the next trial must find three servers
 	return took, nil
 }

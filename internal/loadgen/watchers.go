@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/e2e/agentproc"
 )
 
@@ -181,7 +182,7 @@ func (w *watch) settled(ctx context.Context, before held) (held, error) {
 func (w *watch) until(ctx context.Context, ok func(now, last held) bool, complaint string) (held, error) {
 	var last held
 	for range 120 {
-		rest(ctx, 500*time.Millisecond)
+		backoff.Pause(ctx, 500*time.Millisecond)
 		now, err := w.held(ctx)
 		if err != nil {
 			return now, err

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/connlimit"
 	"github.com/ctl-sh/ctl/internal/tlsconf"
 )
@@ -179,21 +180,12 @@ func (m *Mux) accept(ctx context.Context, classifying *sync.WaitGroup) error {
 			// closed elsewhere make it pass.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			m.log.Warn("accept failed, pausing", "error", err, "pause", pause)
-			wait(ctx, pause)
+			backoff.Pause(ctx, pause)
 			continue
 		}
 		pause = 0
 		m.cfg.Metrics.Accepted.Inc()
 		m.admit(ctx, c, classifying)
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }
 

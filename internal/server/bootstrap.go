@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/consensus"
 	"github.com/ctl-sh/ctl/internal/gossip"
 )
@@ -67,13 +68,8 @@ func (b *bootstrapper) run(ctx context.Context) error {
 			b.log.Info("waiting to bootstrap", "reason", waiting, "expect", b.expect, "servers", len(candidates))
 			said = waiting
 		}
-		t := time.NewTimer(bootstrapPause + rand.N(bootstrapPause))
-		select {
-		case <-changed:
-			t.Stop()
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		backoff.PauseUntil(ctx, changed, bootstrapPause+rand.N(bootstrapPause))
+		if ctx.Err() != nil {
 			return nil
 		}
 	}

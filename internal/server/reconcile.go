@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/catalog"
 	"github.com/ctl-sh/ctl/internal/codec"
 	"github.com/ctl-sh/ctl/internal/gossip"
@@ -54,18 +55,9 @@ func (r *reconciler) run(ctx context.Context) error {
 			return err
 		}
 		r.observe(began)
-		t := time.NewTimer(reconcileEvery)
-		select {
-		case <-changed:
-			t.Reset(settleTime)
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-			}
-		case <-t.C:
-		case <-ctx.Done():
+		if backoff.PauseUntil(ctx, changed, reconcileEvery) {
+			backoff.Pause(ctx, settleTime)
 		}
-		t.Stop()
 		if ctx.Err() != nil {
 			return nil
 		}

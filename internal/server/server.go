@@ -16,6 +16,7 @@ import (
 	raftautopilot "github.com/hashicorp/raft-autopilot"
 
 	"github.com/ctl-sh/ctl/internal/autopilot"
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/ca"
 	"github.com/ctl-sh/ctl/internal/catalog"
 	"github.com/ctl-sh/ctl/internal/codec"
@@ -505,13 +506,8 @@ func (s *Server) floodWAN(ctx context.Context, ready func()) error {
 				s.log.Debug("a server of this datacenter cannot be joined over the WAN yet", "server", server.Name, "error", err)
 			}
 		}
-		t := time.NewTimer(floodEvery)
-		select {
-		case <-changed:
-			t.Stop()
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		backoff.PauseUntil(ctx, changed, floodEvery)
+		if ctx.Err() != nil {
 			return nil
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/e2e/agentproc"
 	"github.com/ctl-sh/ctl/internal/tui/source"
 )
@@ -240,7 +241,7 @@ func (b *bench) cost(ctx context.Context, noStream bool) error {
 	if err != nil {
 		return err
 	}
-	pause(ctx, b.cfg.Duration)
+	backoff.Pause(ctx, b.cfg.Duration)
 	idleTo, _, err := read()
 	if err != nil {
 		return err
@@ -249,7 +250,7 @@ func (b *bench) cost(ctx context.Context, noStream bool) error {
 	n := b.cfg.Rate * int(b.cfg.Duration/time.Second)
 	states := []string{"critical", "passing"}
 	err = many(n, func(i int) error {
-		pause(ctx, time.Until(began.Add(time.Duration(i)*time.Second/time.Duration(b.cfg.Rate))))
+		backoff.Pause(ctx, time.Until(began.Add(time.Duration(i)*time.Second/time.Duration(b.cfg.Rate))))
 		return b.register(ctx, i%b.cfg.Services, states[i/b.cfg.Services%2])
 	})
 	if err != nil {
@@ -267,19 +268,6 @@ func (b *bench) cost(ctx context.Context, noStream bool) error {
 }
 
 func percent(used, of time.Duration) float64 { return 100 * used.Seconds() / of.Seconds() }
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
 
 // Watch watches the services at an agent as a dashboard does, says once that it
 // has them, and answers each line of in with the CPU time this process has used,
