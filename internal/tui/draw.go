@@ -66,7 +66,7 @@ func (m *Model) Screen(width, height int) ([]string, *tea.Cursor) {
 	m.bodyY = len(lines)
 	body := max(1, height-len(lines)-1)
 	env := m.env()
-	if m.state.Connection.Link == source.Lost {
+	if m.state.Connection.Link == source.Lost && !m.pastShown() {
 		env.Theme = m.faded
 	}
 	if m.help != nil {
@@ -271,6 +271,9 @@ func (m *Model) banners(width, height int) []string {
 		out = append(out, style.Render(ui.Pad(ui.Clean(" "+text), width, m.theme.Glyphs.Ellipsis)))
 	}
 	now, conn, g := m.c.Now(), &m.state.Connection, m.theme.Glyphs
+	if m.then != nil {
+		add(m.theme.Notice, m.pastText(now, height < roomy))
+	}
 	switch {
 	case conn.Link == source.Lost:
 		text := g.Critical + " disconnected: what you see is " + page.Age(now.Sub(conn.Since)) + " old"
@@ -377,6 +380,10 @@ func (m *Model) footer(env *page.Env, width, y int) (string, *tea.Cursor) {
 	switch {
 	case m.notice != "":
 		return th.Level(m.noticeLvl).Render(ui.Cut(th.Glyph(m.noticeLvl)+" "+ui.Clean(m.notice), width, th.Glyphs.Ellipsis)), nil
+	case m.pastShown() && g.Total() == 0:
+		// Nothing is known to be there or not.
+	case gone != "" && m.pastShown():
+		return th.Level(ui.Warning).Render(ui.Cut(th.Glyphs.Warning+" "+ui.Clean(gone)+" was not there at "+m.then.AsOf.Format("15:04:05")+"; nothing is selected", width, th.Glyphs.Ellipsis)), nil
 	case gone != "":
 		return th.Level(ui.Warning).Render(ui.Cut(th.Glyphs.Warning+" "+ui.Clean(gone)+" is gone; nothing is selected", width, th.Glyphs.Ellipsis)), nil
 	}

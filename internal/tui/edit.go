@@ -279,7 +279,7 @@ func (m *Model) switched(msg switchedMsg) tea.Cmd {
 		m.c.Contexts[i].Current = m.c.Contexts[i].Name == msg.session.Context
 	}
 	m.look()
-	m.held, m.command, m.draft = time.Time{}, "", ""
+	m.held, m.then, m.command, m.draft = time.Time{}, nil, "", ""
 	m.state = m.c.Session.Feed.Current()
 	// The same screen of the other cluster, but not what was opened in it.
 	name, _, _ := strings.Cut(m.at.page.Path(), "/")

@@ -124,6 +124,12 @@ func (m *Model) prompt(line string) tea.Cmd {
 		if rest != "" {
 			return m.switchTo(page.Switch{Context: rest})
 		}
+	case "at":
+		m.rewindTo(rest)
+		return nil
+	case "now":
+		m.returnToNow()
+		return nil
 	case "dc", "datacenter":
 		if rest != "" {
 			return m.switchTo(page.Switch{Datacenter: rest})
@@ -131,7 +137,7 @@ func (m *Model) prompt(line string) tea.Cmd {
 	}
 	p, err := page.Open(line)
 	if err != nil {
-		m.say(ui.Warning, err.Error()+"; also: theme NAME, ctx NAME, dc NAME, filter TEXT, help, quit")
+		m.say(ui.Warning, err.Error()+"; also: theme NAME, ctx NAME, dc NAME, filter TEXT, at TIME, now, help, quit")
 		return nil
 	}
 	return m.open(p)
@@ -200,6 +206,9 @@ func (m *Model) do(a ui.Action) tea.Cmd {
 	case ui.Pause:
 		m.pause()
 		return nil
+	case ui.Older, ui.Newer, ui.Rewind, ui.Present:
+		m.travelInTime(a)
+		return nil
 	case ui.Save:
 		return m.save()
 	case ui.Retry:
@@ -241,6 +250,8 @@ func (m *Model) backOrClear() {
 		m.c.Session.Feed.Seen()
 	case m.at.from != nil:
 		m.back()
+	case m.then != nil:
+		m.returnToNow()
 	default:
 		m.say(ui.Info, m.c.Keys.Key(ui.Quit)+" quits.")
 	}
@@ -276,6 +287,10 @@ func (m *Model) travel(a ui.Action) {
 
 // pause holds the screen still, or goes on.
 func (m *Model) pause() {
+	if m.then != nil {
+		m.say(ui.Info, "The past stands still. "+m.c.Keys.Key(ui.Present)+" returns to now.")
+		return
+	}
 	if m.held.IsZero() {
 		m.held = m.c.Now()
 		return

@@ -77,7 +77,8 @@ type Model struct {
 	faded  *ui.Theme
 	gone   chan struct{} // closed when the session ends
 	state  *source.State
-	held   time.Time // since when the screen is held still; zero for not
+	held   time.Time     // since when the screen is held still; zero for not
+	then   *source.State // the past that is shown; nil for now
 	at     *visit
 	trail  []*visit // everything visited, for [ and ]
 	place  int      // in trail
@@ -146,8 +147,10 @@ func (m *Model) look() {
 
 // env is what pages draw and decide with, now.
 func (m *Model) env() *page.Env {
-	return &page.Env{State: m.state, Theme: m.theme, Keys: m.c.Keys, Now: m.c.Now(), Cluster: m.cluster(),
+	env := &page.Env{State: m.state, Theme: m.theme, Keys: m.c.Keys, Now: m.c.Now(), Cluster: m.cluster(),
 		Require: m.c.Session.Require, ReadOnly: m.readOnly(), Contexts: m.c.Contexts}
+	m.takeBack(env)
+	return env
 }
 
 // cluster names where acts take place.
@@ -175,6 +178,8 @@ func (m *Model) readOnly() string {
 			return "the dashboard is read-only"
 		}
 		return conn.ReadOnlyReason
+	case m.then != nil:
+		return "what is shown is of " + m.then.AsOf.Format("15:04:05") + "; " + m.c.Keys.Key(ui.Present) + " returns to now"
 	case !m.held.IsZero():
 		return "the screen is held still and shows what was"
 	case conn.Link == source.Lost:
@@ -324,7 +329,7 @@ func (m *Model) take() {
 	m.state = m.c.Session.Feed.Current()
 	env := m.env()
 	v := m.at.page.Versions(m.state)
-	if v != m.versions {
+	if v != m.versions && !m.pastShown() {
 		m.versions = v
 		m.at.page.Update(env)
 		m.dirty = true

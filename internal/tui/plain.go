@@ -92,6 +92,10 @@ func (r *reader) list() {
 		titles = append([]string{v.page.Title()}, titles...)
 	}
 	r.say(strings.Join(titles, ", ") + ". " + r.m.cluster() + ", " + word + ".")
+	if r.m.then != nil {
+		now := r.m.c.Now()
+		r.say("As of " + r.m.then.AsOf.Format("15:04:05") + ", " + page.Age(now.Sub(r.m.then.AsOf)) + " ago.")
+	}
 	if why := r.m.readOnly(); why != "" {
 		r.say("Nothing can be changed: " + why + ".")
 	}
@@ -174,10 +178,13 @@ func (r *reader) command(ctx context.Context, line string) (quit bool) {
 		r.open(ctx, p)
 	case "do":
 		r.act(ctx, rest)
+	case "at":
+		r.travel(func() { r.m.rewindTo(rest) })
 	case "h", "help", "?":
 		for _, b := range r.m.c.Keys.Bindings() {
 			r.say("do " + string(b.Action) + ": " + b.Help)
 		}
+		r.say("at TIME: as it was at a time of day such as 14:03, or so long ago, such as 5m")
 	default:
 		r.say("Not understood: " + ui.Clean(word) + ".")
 	}
@@ -226,11 +233,28 @@ func (r *reader) act(ctx context.Context, text string) {
 			return
 		}
 	}
+	switch b.Action {
+	case ui.Older, ui.Newer, ui.Present:
+		r.travel(func() { r.m.travelInTime(b.Action) })
+		return
+	case ui.Rewind:
+		r.say("at TIME goes to a time of day such as 14:03, or back so long, such as 5m.")
+		return
+	}
 	before := r.m.at
 	r.carry(ctx, r.m.at.page.Do(r.m.env(), b.Action))
 	if r.m.at != before {
 		r.list()
 	}
+}
+
+// travel goes to another moment and says what is shown then.
+func (r *reader) travel(to func()) {
+	r.m.notice, r.from = "", 0
+	if to(); r.m.notice != "" {
+		r.say(r.m.notice)
+	}
+	r.list()
 }
 
 // settle waits until the page has all it asked for.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ctl-sh/ctl/internal/tui/source"
 	"github.com/ctl-sh/ctl/internal/tui/ui"
@@ -69,6 +70,10 @@ func (p *instance) Ready(s *source.State) bool {
 
 func (p *instance) Update(env *Env) {
 	if env.State.Service.Name != p.service {
+		if !env.State.AsOf.IsZero() {
+			p.at = nil // what is there now was not then
+			p.table.Set(nil)
+		}
 		return
 	}
 	p.at = nil
@@ -210,14 +215,16 @@ type check struct {
 	service, node string // where it is looked for: one of them
 	id, on        string // the check's id, and its node
 	at            *source.Check
+	last          *source.Check // at, before it was taken back in time
 	gone          bool
+	unseen        bool // what is shown is not of the moment that is asked for
 	y             int
 }
 
 // newCheck returns the page of a check that is found among those of a service
 // or, if that is empty, of a node.
 func newCheck(service, node string, c *source.Check) *check {
-	return &check{viewer: ui.NewViewer("", true), service: service, node: node, id: c.ID, on: c.Node, at: c}
+	return &check{viewer: ui.NewViewer("", true), service: service, node: node, id: c.ID, on: c.Node, at: c, last: c}
 }
 
 func (p *check) Path() string {
@@ -241,6 +248,7 @@ func (p *check) Data(*Env) any              { return p.at }
 func (p *check) Update(env *Env) {
 	s := env.State
 	var all []*source.Check
+	p.unseen = false
 	switch {
 	case p.service != "" && s.Service.Name == p.service && s.Service.Phase == source.Ready:
 		for _, i := range s.Service.Rows {
@@ -253,15 +261,45 @@ func (p *check) Update(env *Env) {
 		for _, i := range s.Node.Services {
 			all = append(all, i.Checks...)
 		}
+	case s.AsOf.IsZero():
+		return
 	default:
+		// Its course tells what it said then, if it was seen by then.
+		p.gone = false
+		c := asOf(p.last, s.AsOf)
+		p.unseen = c == nil
+		p.at = cmp.Or(c, p.last)
 		return
 	}
 	p.gone = true
 	for _, c := range all {
 		if c.ID == p.id && c.Node == p.on {
-			p.at, p.gone = c, false
+			p.at, p.last, p.gone = c, c, false
 		}
 	}
+}
+
+// asOf returns a check as it was, nil where it was not seen by then.
+func asOf(c *source.Check, at time.Time) *source.Check {
+	if c.History == nil {
+		return nil
+	}
+	h := &source.History{Flaps: c.History.Flaps}
+	for i, e := range c.History.Entries {
+		switch {
+		case !e.At.After(at):
+			h.Entries = append(h.Entries, e)
+		case i > 0 && c.History.Entries[i-1].Status != e.Status:
+			h.Flaps--
+		}
+	}
+	if len(h.Entries) == 0 {
+		return nil
+	}
+	then := *c
+	e := h.Entries[len(h.Entries)-1]
+	then.Status, then.Output, then.History = e.Status, e.Output, h
+	return &then
 }
 
 func (p *check) pairs() []string {
@@ -272,7 +310,10 @@ func (p *check) pairs() []string {
 
 func (p *check) View(env *Env, width, height int) []string {
 	var lines []string
-	if p.gone {
+	switch {
+	case p.unseen:
+		lines = draw(env.Theme, []note{{ui.Unknown, "This check had not been seen by " + clock(env.State.AsOf) + "; this is what it said later."}}, width)
+	case p.gone:
 		lines = draw(env.Theme, []note{{ui.Warning, "This check is gone; this is what it said last."}}, width)
 	}
 	if height >= 8 {

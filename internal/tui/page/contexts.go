@@ -75,6 +75,9 @@ func (x *place) marks() string {
 	return strings.Join(marks, ", ")
 }
 
+// ShowsNow implements ShowsNow.
+func (*contexts) ShowsNow() {}
+
 func (p *contexts) Path() string    { return "contexts" }
 func (p *contexts) Title() string   { return "Contexts" }
 func (p *contexts) Command() string { return "ctl catalog datacenters" }

@@ -118,6 +118,9 @@ func (p *dns) ask(*Env) Effect {
 	}}
 }
 
+// ShowsNow implements ShowsNow.
+func (*dns) ShowsNow() {}
+
 func (p *dns) Path() string {
 	if p.question.Name == "" {
 		return "dns"

@@ -28,6 +28,7 @@ type events struct {
 	logLevel    string
 	entries     []*entry
 	event, line uint64 // the last ones taken over
+	asOf        time.Time
 }
 
 // logLevels are the levels the log can be shown from, in the order the key goes
@@ -41,12 +42,32 @@ func newEvents() *events {
 	p.table = ui.NewTable(func(e *entry) string { return e.id },
 		ui.Column[entry]{Title: "Time", Cell: func(e *entry) ui.Cell { return ui.Cell{Text: clock(e.at), Level: ui.Faint} },
 			Compare: func(a, b *entry) int { return a.at.Compare(b.at) }},
-		ui.Column[entry]{Title: "From", Cell: func(e *entry) ui.Cell { return ui.Cell{Text: e.kind, Level: e.level, Glyph: true} }},
-		ui.Column[entry]{Title: "Object", Max: 36, Drop: 1, Cell: func(e *entry) ui.Cell { return ui.Cell{Text: e.object} }},
-		ui.Column[entry]{Title: "What", Elastic: true, Max: 400, Cell: func(e *entry) ui.Cell { return ui.Cell{Text: e.text, Level: quiet(e.level)} }},
+		ui.Column[entry]{Title: "From", Cell: func(e *entry) ui.Cell { return ui.Cell{Text: e.kind, Level: p.dim(e, e.level), Glyph: true} }},
+		ui.Column[entry]{Title: "Object", Max: 36, Drop: 1, Cell: func(e *entry) ui.Cell { return ui.Cell{Text: e.object, Level: p.dim(e, ui.None)} }},
+		ui.Column[entry]{Title: "What", Elastic: true, Max: 400, Cell: func(e *entry) ui.Cell { return ui.Cell{Text: e.text, Level: p.dim(e, quiet(e.level))} }},
 	)
 	p.table.SetFollow(true)
 	return p
+}
+
+// dim leaves colour to what had happened by the moment that is shown elsewhere.
+func (p *events) dim(e *entry, l ui.Level) ui.Level {
+	if p.later(e) {
+		return ui.Faint
+	}
+	return l
+}
+
+// later reports whether an entry is of after the moment that is shown elsewhere.
+func (p *events) later(e *entry) bool { return !p.asOf.IsZero() && e.at.After(p.asOf) }
+
+// Moment implements Moment.
+func (p *events) Moment() (at time.Time, ok bool) {
+	e, ok := p.table.Selected()
+	if !ok {
+		return time.Time{}, false
+	}
+	return e.at, true
 }
 
 // quiet leaves colour to what is not well.
@@ -56,6 +77,9 @@ func quiet(l ui.Level) ui.Level {
 	}
 	return ui.None
 }
+
+// ShowsNow implements ShowsNow.
+func (*events) ShowsNow() {}
 
 func (p *events) Path() string    { return "events" }
 func (p *events) Title() string   { return "Events" }
@@ -91,6 +115,7 @@ func (p *events) Update(env *Env) {
 	for drop < len(p.entries) && (p.entries[drop].at.Before(oldest) || len(p.entries)-drop > source.MaxEvents) {
 		drop++
 	}
+	defer p.show(env.AsOf)
 	if len(fresh) == 0 && drop == 0 {
 		return
 	}
@@ -98,6 +123,25 @@ func (p *events) Update(env *Env) {
 	slices.SortStableFunc(entries, func(a, b *entry) int { return a.at.Compare(b.at) })
 	p.entries = entries
 	p.table.Set(entries)
+}
+
+// show marks what was after a moment, and selects what was the last until then if
+// the moment is another one than before.
+func (p *events) show(asOf time.Time) {
+	if asOf.Equal(p.asOf) {
+		return
+	}
+	p.asOf = asOf
+	if asOf.IsZero() {
+		return
+	}
+	for _, e := range slices.Backward(p.table.Rows()) {
+		if !p.later(e) {
+			p.table.SetFollow(false)
+			p.table.Select(e.id)
+			return
+		}
+	}
 }
 
 func ofEvent(e source.Event) *entry {
@@ -150,6 +194,9 @@ func (p *events) pairs(s *source.State) []string {
 		follow = "yes"
 	}
 	pairs := []string{"log", cmp.Or(p.logLevel, "off"), "following", follow}
+	if !p.asOf.IsZero() {
+		pairs = append(pairs, "faint", "after "+clock(p.asOf))
+	}
 	if s.Log.Dropped > 0 {
 		pairs = append(pairs, "lines lost", strconv.FormatUint(s.Log.Dropped, 10))
 	}
@@ -187,7 +234,7 @@ func (p *events) Sheet(env *Env) Sheet {
 
 func (p *events) Hints(*Env) []ui.Hint {
 	return []ui.Hint{{Action: ui.Find, Word: "filter"}, {Action: ui.Problems, Word: "problems"}, {Action: ui.Follow, Word: "follow"},
-		{Action: ui.LogLevel, Word: "log level"}, {Action: ui.Pause, Word: "hold"}, {Action: ui.Open, Word: "object"}, {Action: ui.Save, Word: "save"}}
+		{Action: ui.LogLevel, Word: "log level"}, {Action: ui.Rewind, Word: "as of then"}, {Action: ui.Pause, Word: "hold"}, {Action: ui.Open, Word: "object"}, {Action: ui.Save, Word: "save"}}
 }
 
 func (p *events) Do(env *Env, a ui.Action) Effect {

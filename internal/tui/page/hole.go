@@ -29,7 +29,11 @@ func hole(env *Env, st source.Status, c content, g ui.Grid, problems bool) []not
 	if g.Len() > 0 {
 		return nil
 	}
-	switch {
+	switch then := env.State.AsOf; {
+	case !then.IsZero() && g.Total() == 0 && (st.Phase == source.Loading || st.Phase == source.Idle && st.At.IsZero()):
+		return []note{{ui.Unknown, "Nobody had looked at the " + c.what + " by " + clock(then) + "."}, {ui.Faint, "What is not in sight is not watched. " + env.Keys.Key(ui.Present) + " returns to now."}}
+	case !then.IsZero() && g.Total() == 0 && st.Phase == source.Idle:
+		return []note{{ui.Info, "There were no " + c.what + " when they were last in sight, at " + clock(st.At) + "."}}
 	case g.Total() > 0:
 		out := []note{{ui.Info, "No " + c.what + " match: " + strconv.Itoa(g.Total()) + " are hidden."}}
 		if f := g.Filter(); f != "" {
@@ -105,6 +109,8 @@ func problem(env *Env, p *source.Problem, c content) []note {
 // date. It is empty where the rows are what there is.
 func old(env *Env, st source.Status) []note {
 	switch {
+	case !env.State.AsOf.IsZero() && st.Phase == source.Idle:
+		return []note{{ui.Warning, "as of " + clock(st.At) + ": nobody looked at this any more by " + clock(env.State.AsOf)}}
 	case env.State.Connection.Link == source.Lost:
 		return nil // the model says so across the screen
 	case st.Phase == source.Failed && st.Problem != nil:

@@ -44,6 +44,9 @@ func newKeys(at string) *keys {
 	return p
 }
 
+// ShowsNow implements ShowsNow.
+func (*keys) ShowsNow() {}
+
 func (p *keys) Path() string {
 	if n, ok := p.tree.Selected(); ok {
 		return "kv/" + n.ID
@@ -438,6 +441,9 @@ type conflictPage struct {
 	y            int
 }
 
+// ShowsNow implements ShowsNow.
+func (*conflictPage) ShowsNow() {}
+
 func (p *conflictPage) Path() string                         { return "kv/" + p.base.Key }
 func (p *conflictPage) Title() string                        { return "conflict on " + p.base.Key }
 func (p *conflictPage) Command() string                      { return "ctl kv get -detailed " + shell(p.base.Key) }
@@ -496,6 +502,9 @@ type keyPage struct {
 }
 
 func newKeyPage(key string) *keyPage { return &keyPage{key: key, viewer: ui.NewViewer("", true)} }
+
+// ShowsNow implements ShowsNow.
+func (*keyPage) ShowsNow() {}
 
 func (p *keyPage) Path() string                       { return "kv/" + p.key }
 func (p *keyPage) Title() string                      { return p.key }

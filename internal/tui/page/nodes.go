@@ -214,6 +214,10 @@ func (p *node) status(s *source.State) source.Status {
 func (p *node) Update(env *Env) {
 	d := &env.State.Node
 	if d.Name != p.name {
+		if !env.State.AsOf.IsZero() {
+			p.at = nil // what is there now was not then
+			p.table.Set(nil)
+		}
 		return
 	}
 	p.at = d.Node

@@ -25,7 +25,11 @@ type Env struct {
 	State *source.State
 	Theme *ui.Theme
 	Keys  *ui.KeyMap
-	Now   time.Time
+	// Now is what ages are counted to: in the past, the moment that is shown.
+	Now time.Time
+	// AsOf is the moment that the dashboard was taken back to; zero for now.
+	// Pages that show the present all the same have State as it is now.
+	AsOf time.Time
 	// Cluster names context and datacenter, as dialogs show it.
 	Cluster string
 	// Require is what must be typed before a destructive act; empty where a
@@ -78,6 +82,16 @@ type Page interface {
 	Ready(*source.State) bool
 	// Command is the ctl command that shows the same.
 	Command() string
+}
+
+// ShowsNow is a page that has no past, or shows all of it: it has the state of now
+// while the dashboard is taken back.
+type ShowsNow interface{ ShowsNow() }
+
+// Moment is a page on which a moment of the past can be chosen.
+type Moment interface {
+	// Moment returns the one that is selected.
+	Moment() (at time.Time, ok bool)
 }
 
 // Sheet is a page as plain text: facts, then rows in columns.

@@ -143,8 +143,11 @@ func (p *service) status(s *source.State) source.Status {
 }
 
 func (p *service) Update(env *Env) {
-	if env.State.Service.Name == p.name {
+	switch {
+	case env.State.Service.Name == p.name:
 		p.table.Set(env.State.Service.Rows)
+	case !env.State.AsOf.IsZero():
+		p.table.Set(nil) // what is there now was not then
 	}
 }
 

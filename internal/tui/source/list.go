@@ -19,6 +19,10 @@ type ordered[P any] struct {
 	key    func(P) string
 	rows   []P
 	shared bool // rows was handed out and must not be written to
+	// changed, where there is one, is told of every row that took the place of
+	// another, came or went, once all rows were given.
+	changed func(old, now P)
+	whole   bool // all rows were given
 }
 
 // view returns the rows in order. The caller must not change the slice.
@@ -52,11 +56,21 @@ func (l *ordered[P]) put(r P) (old P) {
 	i, ok := l.find(l.key(r))
 	if ok {
 		old, l.rows[i] = l.rows[i], r
-		return old
+	} else {
+		l.rows = slices.Insert(l.rows, i, r)
 	}
-	l.rows = slices.Insert(l.rows, i, r)
+	l.tell(old, r)
 	return old
 }
+
+func (l *ordered[P]) tell(old, now P) {
+	if l.changed != nil && l.whole {
+		l.changed(old, now)
+	}
+}
+
+// forget takes all rows out, because the list is about to be of something else.
+func (l *ordered[P]) forget() { l.rows, l.shared, l.whole = nil, false, false }
 
 // remove takes the row of key out and returns it, or nil.
 func (l *ordered[P]) remove(key string) (old P) {
@@ -67,6 +81,8 @@ func (l *ordered[P]) remove(key string) (old P) {
 	l.own()
 	old = l.rows[i]
 	l.rows = slices.Delete(l.rows, i, i+1)
+	var none P
+	l.tell(old, none)
 	return old
 }
 
@@ -85,24 +101,32 @@ func (l *ordered[P]) replace(rows []P, diff func(old, now P)) {
 	clear(rows[len(out):])
 	before := l.rows
 	l.rows, l.shared = out, false
-	if diff == nil {
+	if diff == nil && (l.changed == nil || !l.whole) {
+		l.whole = true
 		return
 	}
 	var none P
+	each := func(old, now P) {
+		if diff != nil {
+			diff(old, now)
+		}
+		l.tell(old, now)
+	}
 	i, j := 0, 0
 	for i < len(before) || j < len(out) {
 		switch {
 		case j == len(out) || i < len(before) && l.key(before[i]) < l.key(out[j]):
-			diff(before[i], none)
+			each(before[i], none)
 			i++
 		case i == len(before) || l.key(out[j]) < l.key(before[i]):
-			diff(none, out[j])
+			each(none, out[j])
 			j++
 		default:
-			diff(before[i], out[j])
+			each(before[i], out[j])
 			i, j = i+1, j+1
 		}
 	}
+	l.whole = true
 }
 
 // ranking keeps rows in an order that changes with them. Like a list it hands out

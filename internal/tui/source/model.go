@@ -70,6 +70,7 @@ type model struct {
 
 	histories map[string]*History
 	away      *awayFrom
+	past      past
 }
 
 // awayFrom is what was known when the connection was lost.
@@ -87,7 +88,7 @@ func newModel(now func() time.Time) *model {
 	m.lan.key = func(r *Member) string { return r.Name }
 	m.wan.key = m.lan.key
 	m.services.key = func(r *Service) string { return r.Name }
-	m.instances.key = func(r *Instance) string { return r.Node + "\x00" + r.ID }
+	m.instances.key = instanceKey
 	m.nodes.key = func(r *Node) string { return r.Name }
 	m.onNode.key = func(r *Instance) string { return r.ID }
 	m.nodeChecks.key, m.problems.key = checkKey, checkKey
@@ -101,8 +102,11 @@ func newModel(now func() time.Time) *model {
 		m.status[p].Phase = Loading
 	}
 	m.status[inRecent].Phase, m.status[inTraffic].Phase = Ready, Loading
+	m.remember()
 	return m
 }
+
+func instanceKey(r *Instance) string { return r.Node + "\x00" + r.ID }
 
 func checkKey(c *Check) string { return c.Node + "\x00" + c.ID }
 
@@ -110,6 +114,7 @@ func checkKey(c *Check) string { return c.Node + "\x00" + c.ID }
 func (m *model) touch(p part) {
 	m.version++
 	m.status[p].Version = m.version
+	m.noteStatus(p)
 }
 
 // ready notes that p was read. It reports whether that is the first time since
@@ -345,6 +350,7 @@ func (m *model) setCluster(c Cluster, stale bool) {
 	}
 	m.peersChanged(old.Peers, c.Peers, first)
 	count(&c)
+	m.noteCluster(&old, &c)
 	m.cluster = c
 }
 
@@ -683,6 +689,21 @@ func (m *model) sample(writes, requests, elections float64) {
 	m.touch(inTraffic)
 }
 
+// count counts the members of the LAN.
+func (m *Members) count() {
+	m.Alive, m.Failed, m.Left = 0, 0, 0
+	for _, r := range m.LAN {
+		switch r.State {
+		case "alive":
+			m.Alive++
+		case "failed":
+			m.Failed++
+		case "left", "leaving":
+			m.Left++
+		}
+	}
+}
+
 // build makes what is known a State. It takes what did not change, and cost
 // something to make, from the last one.
 func (m *model) build(last *State) *State {
@@ -693,16 +714,7 @@ func (m *model) build(last *State) *State {
 	if m.hasWAN {
 		s.Members.WAN = m.wan.view()
 	}
-	for _, r := range s.Members.LAN {
-		switch r.State {
-		case "alive":
-			s.Members.Alive++
-		case "failed":
-			s.Members.Failed++
-		case "left", "leaving":
-			s.Members.Left++
-		}
-	}
+	s.Members.count()
 	s.Services = Services{Status: m.status[inServices], Rows: m.services.view()}
 	s.Services.Passing, s.Services.Warning, s.Services.Critical = m.health[Passing], m.health[Warning], m.health[Critical]
 	s.Service = ServiceDetail{Status: m.status[inService], Name: m.service, Rows: m.instances.view()}

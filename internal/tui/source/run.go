@@ -26,6 +26,7 @@ type Source struct {
 	again   chan struct{} // Retry was called
 
 	mu       sync.Mutex
+	at       time.Time // when the change that is being made began: all of it happens then
 	model    *model
 	state    *State // the last one built
 	interest Interest
@@ -48,9 +49,10 @@ func New(cfg Config) (*Source, error) {
 		cfg.Now = time.Now
 	}
 	s := &Source{
-		cfg: cfg, now: cfg.Now, model: newModel(cfg.Now),
+		cfg: cfg, now: cfg.Now, at: cfg.Now(),
 		changed: make(chan struct{}, 1), wanted: make(chan struct{}, 1), again: make(chan struct{}, 1),
 	}
+	s.model = newModel(func() time.Time { return s.at })
 	s.timer = time.AfterFunc(time.Hour, s.signal)
 	s.timer.Stop()
 	c := &s.model.connection
@@ -94,12 +96,13 @@ func (s *Source) change(change func(m *model), tell bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.model.version
+	s.at = s.now()
 	change(s.model)
 	if s.model.version == before || s.signalled || !tell {
 		return
 	}
 	s.signalled = true
-	if wait := s.cfg.Pause - s.now().Sub(s.last); wait > 0 {
+	if wait := s.cfg.Pause - s.at.Sub(s.last); wait > 0 {
 		s.timer.Reset(wait)
 		return
 	}
@@ -140,15 +143,17 @@ func (m *model) wants(in Interest) {
 	m.want(inSessions, in.Sections&SectionSessions != 0)
 	m.want(inDatacenters, in.Sections&SectionDatacenters != 0)
 	if in.Service != m.service {
+		m.noteService()
 		m.service = in.Service
-		m.instances.replace(nil, nil)
+		m.instances.forget()
 		m.forget(inService)
 	}
 	m.want(inService, in.Service != "")
 	if in.Node != m.node {
+		m.noteNode()
 		m.node, m.theNode = in.Node, nil
-		m.onNode.replace(nil, nil)
-		m.nodeChecks.replace(nil, nil)
+		m.onNode.forget()
+		m.nodeChecks.forget()
 		m.forget(inNode)
 	}
 	m.want(inNode, in.Node != "")

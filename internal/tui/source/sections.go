@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -185,11 +184,6 @@ func (c *catalogView) services() []*Service {
 	return slices.Collect(maps.Values(rows))
 }
 
-func sameService(a, b *Service) bool {
-	return a.Name == b.Name && a.Kind == b.Kind && a.Instances == b.Instances && a.Passing == b.Passing &&
-		a.Warning == b.Warning && a.Critical == b.Critical && a.Counted == b.Counted && slices.Equal(a.Tags, b.Tags)
-}
-
 func (c *catalogView) nodeRows() []*Node {
 	rows := make(map[string]*Node, len(c.nodes))
 	for _, j := range c.nodes {
@@ -224,12 +218,6 @@ func (n *Node) count(status string) {
 	default:
 		n.Passing++
 	}
-}
-
-func sameNode(a, b *Node) bool {
-	x, y := *a, *b
-	x.Meta, y.Meta = nil, nil
-	return maps.Equal(a.Meta, b.Meta) && fmt.Sprint(x) == fmt.Sprint(y)
 }
 
 // problems watches the failing checks alone.
@@ -279,8 +267,14 @@ func (m *model) setNode(name string, node *jsonNode, services []*jsonService, ch
 	if m.node != name {
 		return
 	}
+	before, known := m.theNode, m.asked[inNode]
 	m.ready(inNode, stale)
 	m.theNode = nil
+	defer func() {
+		if known {
+			m.noteTheNode(before)
+		}
+	}()
 	if node == nil {
 		m.onNode.replace(nil, nil)
 		m.nodeChecks.replace(nil, nil)

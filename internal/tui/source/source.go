@@ -11,6 +11,19 @@ import (
 type Feed interface {
 	// Current returns the newest state. It is cheap when nothing changed.
 	Current() *State
+	// Past returns the state as of a moment, or as of the earliest that is
+	// remembered: its AsOf says which. It has the lists, Raft, and the events
+	// until then; of what nobody looked at then it has what was seen last, and
+	// its phase is Idle. Keys, sessions, the log and datacenters have no past
+	// and are left out. It takes milliseconds where there were thousands of
+	// changes since.
+	Past(at time.Time) *State
+	// Step returns the moment to go to from another, one step back to what was
+	// before a change, or one forward: that of the last change that was seen
+	// then. The zero time stands for now. Changes that came together are one
+	// step. ok is false where there is nothing before, or nothing after: then
+	// now is what to go to.
+	Step(from time.Time, back bool) (to time.Time, ok bool)
 	// Changed is signalled when there is a newer state than the last one
 	// that Current returned: at once after a pause, else a pause later. The
 	// channel holds one signal at most and is never closed.

@@ -9,7 +9,10 @@ import (
 type State struct {
 	// Version rises by at least one with every change of anything.
 	Version uint64
-	// Connection says how the agent is reached. It is always there.
+	// AsOf is the moment of a state of the past, see Feed.Past; zero for now.
+	AsOf time.Time
+	// Connection says how the agent is reached. It is always there, and always
+	// that of now, but for Link.
 	Connection Connection
 
 	// What every screen's header shows; watched always.

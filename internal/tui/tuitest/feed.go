@@ -8,8 +8,10 @@ package tuitest
 import (
 	"context"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ctl-sh/ctl/internal/tui/source"
 )
@@ -25,6 +27,9 @@ type Feed struct {
 	retries   int
 	seen      int
 
+	// Earlier are the states of the past, the oldest first; AsOf says when each
+	// began. It is set before the feed is used.
+	Earlier []*source.State
 	// OnDo answers an act; nil does it and says so.
 	OnDo func(source.Action) (source.Outcome, error)
 	// OnProbe answers a question for DNS; nil answers without records.
@@ -58,6 +63,44 @@ func (f *Feed) Current() *source.State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.state
+}
+
+// Past implements source.Feed: it is the state of Earlier that was then.
+func (f *Feed) Past(at time.Time) *source.State {
+	if len(f.Earlier) == 0 {
+		s := *f.Current()
+		s.AsOf = at
+		return &s
+	}
+	s := *f.Earlier[max(0, f.earlier(at)-1)]
+	if at.After(s.AsOf) {
+		s.AsOf = at
+	}
+	s.Connection = f.Current().Connection
+	return &s
+}
+
+// earlier counts the states of Earlier that began until then.
+func (f *Feed) earlier(at time.Time) int {
+	return sort.Search(len(f.Earlier), func(i int) bool { return f.Earlier[i].AsOf.After(at) })
+}
+
+// Step implements source.Feed: every state of Earlier is a step.
+func (f *Feed) Step(from time.Time, back bool) (time.Time, bool) {
+	n := len(f.Earlier)
+	if !from.IsZero() {
+		n = f.earlier(from)
+		if back {
+			n--
+		}
+	}
+	if back {
+		n--
+	}
+	if n < 0 || n >= len(f.Earlier) {
+		return time.Time{}, false
+	}
+	return f.Earlier[n].AsOf, true
 }
 
 // Changed implements source.Feed.

@@ -249,3 +249,42 @@ func Many(n int) *source.State {
 	}
 	return s
 }
+
+// Past returns states before Live, the oldest first: one in which nobody looked at
+// the services yet, one in which all was well, and one in which the node failed and
+// its checks did not yet.
+func Past() []*source.State {
+	began := Live()
+	began.AsOf = Now().Add(-10 * time.Minute)
+	began.Services = source.Services{Status: source.Status{Phase: source.Idle}}
+	began.Nodes = source.Nodes{Status: source.Status{Phase: source.Idle}}
+	well, failed := Live(), Live()
+	well.AsOf, failed.AsOf = Now().Add(-5*time.Minute), Now().Add(-3*time.Minute)
+	for _, s := range []*source.State{began, well, failed} {
+		s.Problems.Rows = nil
+		s.Recent.Events = s.Recent.Events[:1]
+		s.Service = source.ServiceDetail{Status: source.Status{Phase: source.Idle}}
+		s.Node = source.NodeDetail{Status: source.Status{Phase: source.Idle}}
+		s.KV, s.Key, s.Datacenters, s.Log = source.KV{}, source.Key{}, source.Datacenters{}, source.Log{}
+		for i, r := range s.Services.Rows {
+			s.Services.Rows[i] = &source.Service{Name: r.Name, Tags: r.Tags, Instances: r.Instances, Passing: r.Instances, Counted: true, Index: 70}
+		}
+		s.Services.Passing, s.Services.Warning, s.Services.Critical = len(s.Services.Rows), 0, 0
+	}
+	failed.Recent.Events = Live().Recent.Events[:2]
+	for _, s := range []*source.State{began, well} {
+		for i, r := range s.Members.LAN {
+			m := *r
+			m.State, m.Since = "alive", time.Time{}
+			s.Members.LAN[i] = &m
+		}
+		s.Members.Alive, s.Members.Failed = 5, 0
+		for i, r := range s.Nodes.Rows {
+			n := *r
+			n.Passing, n.Warning, n.Critical = n.Passing+n.Warning+n.Critical, 0, 0
+			s.Nodes.Rows[i] = &n
+		}
+	}
+	failed.Nodes = source.Nodes{Status: source.Status{Phase: source.Idle, At: Now().Add(-4 * time.Minute)}, Rows: well.Nodes.Rows}
+	return []*source.State{began, well, failed}
+}

@@ -47,6 +47,10 @@ const (
 	Pause     Action = "pause"
 	Follow    Action = "follow"
 	LogLevel  Action = "log-level"
+	Older     Action = "older"
+	Newer     Action = "newer"
+	Rewind    Action = "rewind"
+	Present   Action = "now"
 	Delete    Action = "delete"
 	Maintain  Action = "maintenance"
 	Transfer  Action = "transfer-leader"
@@ -92,6 +96,7 @@ const (
 	groupMove   = "Move"
 	groupScreen = "Screens"
 	groupSee    = "See"
+	groupPast   = "The past"
 	groupAct    = "Act"
 	groupApp    = "Dashboard"
 )
@@ -131,6 +136,11 @@ func DefaultKeys() *KeyMap {
 		{Pause, []string{"p"}, "hold the screen still, or go on", groupSee, false},
 		{Follow, []string{"f"}, "follow the newest line", groupSee, false},
 		{LogLevel, []string{"L"}, "another level of the log", groupSee, false},
+
+		{Older, []string{"<"}, "as it was before the last change", groupPast, false},
+		{Newer, []string{">"}, "as it was after the next change", groupPast, false},
+		{Rewind, []string{"b"}, "as it was at the selected event, or at a time", groupPast, false},
+		{Present, []string{"0"}, "return to now", groupPast, false},
 
 		{CopyValue, []string{"c"}, "copy the value", groupAct, false},
 		{CopyCtl, []string{"C"}, "copy the ctl command that does or shows this", groupAct, false},
