@@ -15,6 +15,7 @@
 package antientropy
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"math"
@@ -58,6 +59,7 @@ type Syncer struct {
 	turn    chan struct{} // holds one: somebody syncs
 	full    chan struct{} // holds one: a full sync is wanted soon
 	fresh   chan struct{} // holds one: a full sync is wanted now, with the newest
+	back    chan struct{} // holds one: a push reached the catalog before Run did
 	known   atomic.Bool   // a full sync succeeded once
 	failing atomic.Bool   // the last sync failed; Run tries again
 	// Of who has the turn: changes up to told were told, and what differed in
@@ -80,7 +82,7 @@ func New(cfg Config, state *local.State, request Requester) *Syncer {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Syncer{cfg: cfg, state: state, request: request, log: cfg.Logger, turn: make(chan struct{}, 1), full: make(chan struct{}, 1), fresh: make(chan struct{}, 1)}
+	return &Syncer{cfg: cfg, state: state, request: request, log: cfg.Logger, turn: make(chan struct{}, 1), full: make(chan struct{}, 1), fresh: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 }
 
 // Times between syncs.
@@ -88,6 +90,8 @@ const (
 	firstRetry  = time.Second
 	retryLimit  = 15 * time.Second
 	serverDelay = 3 * time.Second
+	// glance is how long a push looks whether the catalog can be reached again.
+	glance = 250 * time.Millisecond
 	// gather is how long Run lets changes come together before it tells them.
 	// What somebody waits for is pushed meanwhile, and told with all others.
 	gather = 10 * time.Millisecond
@@ -127,11 +131,12 @@ func (s *Syncer) Recheck() {
 }
 
 // Push tells what changed here and returns when it is told, or why not. While
-// the catalog cannot be reached it fails at once, so that registrations do not
-// queue up behind each other's time limits; Run tells later. It may be called by
-// any number of goroutines.
+// the catalog cannot be reached and no leader is known it fails at once, so that
+// registrations do not queue up behind each other's time limits; Run tells later.
+// It may be called by any number of goroutines.
 func (s *Syncer) Push(ctx context.Context) error {
-	if s.failing.Load() {
+	failing := s.failing.Load()
+	if failing && !s.led(ctx) {
 		return errFailing
 	}
 	want := s.state.Changed().Get()
@@ -142,7 +147,23 @@ func (s *Syncer) Push(ctx context.Context) error {
 	if s.told >= want && s.state.Renewed() == nil {
 		return nil // with what somebody else pushed
 	}
-	return s.sync(ctx, tellChanges)
+	err := s.sync(ctx, tellChanges)
+	if failing && err == nil {
+		select {
+		case s.back <- struct{}{}:
+		default:
+		}
+	}
+	return err
+}
+
+// led reports whether a leader is known: it is asked for what the catalog could
+// not be told just before there was one, as when a cluster starts.
+func (s *Syncer) led(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, glance)
+	defer cancel()
+	answer, err := s.get(ctx, "/v1/status/leader", false)
+	return err == nil && len(bytes.Trim(answer, "\"\n")) > 0
 }
 
 var errFailing = failure.New(failure.Unavailable, "the catalog could not be told a moment ago; it is tried again")
@@ -218,6 +239,8 @@ func (s *Syncer) Run(ctx context.Context, ready func()) error {
 			backoff.Pause(ctx, s.jitter(serverDelay))
 		case <-s.fresh:
 			due = compareNewest
+		case <-s.back:
+			due = max(due, compareAll)
 		case <-ctx.Done():
 		}
 	}

@@ -29,6 +29,7 @@ type catalog struct {
 	writes   []string
 	reads    int
 	fail     error  // of every request
+	leader   string // as any agent knows it; it needs no catalog
 	refuse   string // id whose registration is refused
 	status   int    // of that refusal
 	old      bool   // they take one change at a time
@@ -46,6 +47,9 @@ func (c *catalog) Do(_ context.Context, method, path string, _ url.Values, body 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if path == "/v1/status/leader" && c.leader != "away" {
+		return 200, nil, fmt.Appendf(nil, "%q", c.leader), nil
+	}
 	if c.fail != nil {
 		return 0, nil, nil, c.fail
 	}
@@ -322,6 +326,32 @@ func TestFailuresAreTriedAgain(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestPushAfterAFailure pushes while Run waits to try again: what has no leader
+// fails at once, and what has one again is told at once, with all that follows.
+func TestPushAfterAFailure(t *testing.T) {
+	for _, leader := range []string{"", "away"} {
+		live(t, func(t *testing.T, w *world) {
+			w.expect(t, "register node")
+			w.catalog.set(func() { w.catalog.fail, w.catalog.leader = errors.New("no leader"), leader })
+			w.register(t, `{"name":"web"}`)
+			time.Sleep(time.Minute)
+			began := time.Now()
+			if err := w.syncer.Push(t.Context()); err == nil || time.Since(began) > 0 {
+				t.Errorf("without a leader: %v after %v", err, time.Since(began))
+			}
+			w.catalog.set(func() { w.catalog.fail, w.catalog.leader = nil, "10.0.0.2:8300" })
+			if err := w.syncer.Push(t.Context()); err != nil || time.Since(began) > 0 {
+				t.Errorf("with a leader: %v after %v", err, time.Since(began))
+			}
+			if got := w.catalog.took(); !slices.Equal(got, []string{"register web"}) {
+				t.Errorf("written %q", got)
+			}
+			w.register(t, `{"name":"db"}`)
+			w.expect(t, "register db")
+		})
+	}
 }
 
 func TestServerTrigger(t *testing.T) {
