@@ -215,15 +215,18 @@ func TestShift(t *testing.T) {
 
 func TestSort(t *testing.T) {
 	db := open(t)
-	for i, name := range []string{"a", "b", "c", "d", "e", "nowhere"} {
+	for i, name := range []string{"a", "b", "c", "d", "e", "t", "nowhere"} {
 		addNode(t, db, uint64(i+1), "", name)
 	}
-	update(t, db, 10, &coordinate.Entry{Node: "a", Coord: at(0)}, &coordinate.Entry{Node: "b", Coord: at(9)}, &coordinate.Entry{Node: "c", Coord: at(-5)},
+	tall := at(0) // behind a slow link
+	tall.Height = 0.01
+	update(t, db, 10, &coordinate.Entry{Node: "t", Coord: tall}, &coordinate.Entry{Node: "a", Coord: at(0)}, &coordinate.Entry{Node: "b", Coord: at(9)}, &coordinate.Entry{Node: "c", Coord: at(-5)},
 		&coordinate.Entry{Node: "d", Coord: at(5)}, &coordinate.Entry{Node: "e", Segment: "x", Coord: at(1)})
 	for _, c := range []struct {
 		name, from, rows, want string
 	}{
 		{"the node itself first, the far ones later", "a", "bda", "adb"},
+		{"the node itself before a neighbour whose link is quicker", "t", "abt", "tab"},
 		{"names in any case", "A", "BDa", "aDB"},
 		{"the same distance keeps its order", "a", "dcdc", "dcdc"},
 		{"unknown ones last and in order", "a", "zbyax", "abzyx"},

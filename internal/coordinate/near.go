@@ -3,6 +3,7 @@ package coordinate
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/ctl-sh/ctl/internal/store"
 )
@@ -11,7 +12,8 @@ import (
 // the store. The zero Origin is nowhere. It may be used by one goroutine at a
 // time.
 type Origin struct {
-	tx *store.Txn
+	tx   *store.Txn
+	node string
 	// segments holds the coordinates of the origin's node.
 	segments []*Entry
 	// far remembers the distance of nodes: lists name some many times.
@@ -28,15 +30,19 @@ func From(tx *store.Txn, node string) (Origin, error) {
 	if err != nil || len(segments) == 0 {
 		return Origin{}, err
 	}
-	return Origin{tx: tx, segments: segments, far: map[string]float64{}}, nil
+	return Origin{tx: tx, node: node, segments: segments, far: map[string]float64{}}, nil
 }
 
 // Known reports whether distances can be told.
 func (o *Origin) Known() bool { return len(o.segments) > 0 }
 
 // Distance returns the estimated round trip to a node in seconds, +Inf where it
-// is not known: in no segment do both have a coordinate.
+// is not known: in no segment do both have a coordinate. To the origin's own node
+// it is 0, and not twice its height, by which a neighbour could be nearer.
 func (o *Origin) Distance(node string) (float64, error) {
+	if o.Known() && strings.EqualFold(node, o.node) {
+		return 0, nil
+	}
 	if d, ok := o.far[node]; ok {
 		return d, nil
 	}
