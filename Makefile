@@ -19,7 +19,8 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GORELEASER    := github.com/goreleaser/goreleaser/v2@v2.16.0
 
 # Packages whose tests start real processes run alone, one after the other, and
-# always: go does not know that they depend on the program they build.
+# always: go does not know that they depend on the program they build. What one of
+# them has built the others take over.
 # Two cores cannot hold two clusters and a compiler at once.
 PROCESS_PKGS := ./internal/e2e/... ./internal/compat/... ./internal/chaos/... ./internal/loadgen/... ./internal/watchbench/...
 # Packages whose tests also run under the race detector in `make test`.
@@ -67,6 +68,7 @@ race: ## The concurrent packages under the race detector
 	$(GO) test -race $(RACE_PKGS)
 
 process: ## Tests that start real agents: scripts, compatibility, a short chaos run
+	programs=$$(mktemp -d) && trap 'rm -rf "$$programs"' EXIT INT TERM && export CTL_TEST_PROGRAMS=$$programs && \
 	$(GO) test -p 1 -count=1 -timeout 15m $$($(GO) list ./... | ./scripts/except.sh -only $(PROCESS_PKGS))
 
 check-generated: ## Fail when a generated file is not what its source generates

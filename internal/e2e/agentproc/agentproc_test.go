@@ -3,6 +3,7 @@ package agentproc
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -72,6 +73,26 @@ func TestConfig(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestProgramsAreShared finds what another package has built, and nothing that was
+// built otherwise.
+func TestProgramsAreShared(t *testing.T) {
+	shared, dir := t.TempDir(), t.TempDir()
+	t.Setenv(SharedPrograms, shared)
+	if err := os.WriteFile(sharedName(shared, "", "-s -w"), []byte("built before"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	bin, err := Build(t.Context(), filepath.Join(dir, "programs"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(bin); err != nil || string(text) != "built before" {
+		t.Errorf("%s holds %q, %v", bin, text, err)
+	}
+	if name := sharedName(shared, "", "-s -w"); name == sharedName(shared, "planted", "-s -w") || name == sharedName(shared, "", "-s") {
+		t.Error("programs of other tags or flags have the same name")
 	}
 }
 
