@@ -79,8 +79,7 @@ func startSecure(t *testing.T) *secureCluster {
 	if err := os.WriteFile(filepath.Join(c.dir, "ca.pem"), ca.CertPEM, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var alloc agentproc.Allocator
-	addresses := alloc.Loopback(4)
+	addresses := addresses.Loopback(4)
 	started := 0
 	t.Cleanup(func() {
 		for _, p := range c.procs[:started] {

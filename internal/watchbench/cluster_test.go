@@ -20,7 +20,8 @@ func TestLeaderChangeThroughAClientAgent(t *testing.T) {
 	servers := map[string]*agentproc.Process{}
 	for i, addr := range addrs[:3] {
 		name := fmt.Sprintf("s%d", i+1)
-		servers[name] = start(t, agentproc.Spec{Name: name, Bind: addr, Server: true, Expect: 3, Join: addrs[:3]})
+		servers[name] = start(t, agentproc.Spec{Name: name, Bind: addr, Server: true, Expect: 3, Join: addrs[:3],
+			Extra: map[string]any{"autopilot": map[string]any{"cleanup_dead_servers": false}}}) // the lost one is looked at
 	}
 	client := start(t, agentproc.Spec{Name: "client", Bind: addrs[3], Join: addrs[:3]})
 	serving(t, client)
