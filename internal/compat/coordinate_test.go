@@ -36,6 +36,7 @@ func placed(t *testing.T, v *via, node, service string, ms float64) {
 
 func TestCoordinates(t *testing.T) {
 	through(t, func(t *testing.T, v *via) {
+		t.Parallel() // the leader gathers updates for seconds
 		coordinates := v.api.Coordinate()
 		within(t, "every agent tells where it is", func() error {
 			entries, meta, err := coordinates.Nodes(nil)
@@ -105,6 +106,7 @@ func TestCoordinates(t *testing.T) {
 
 func TestNear(t *testing.T) {
 	through(t, func(t *testing.T, v *via) {
+		t.Parallel()
 		tag := strings.ReplaceAll(v.role, " ", "-")
 		service := "near-" + tag
 		far, farther, unplaced := "b-far-"+tag, "a-farther-"+tag, "0-unplaced-"+tag
