@@ -73,6 +73,7 @@ func (v *visit) run(ctx context.Context, stream <-chan *opened) {
 		last = first.topics
 		v.spawn(func() { v.follow(ctx, first, topics) })
 	}
+	began := time.Now()
 	settled := time.NewTimer(settleTime)
 	defer settled.Stop()
 	for {
@@ -94,7 +95,9 @@ func (v *visit) run(ctx context.Context, stream <-chan *opened) {
 		case <-ctx.Done():
 			return
 		case <-settled.C:
-			v.s.returned()
+			if !v.s.returned(time.Since(began) >= leaderTime) {
+				settled.Reset(settleTime)
+			}
 		case <-v.s.wanted:
 		case <-v.s.again:
 			// Begin everything anew.
@@ -109,6 +112,10 @@ func (v *visit) run(ctx context.Context, stream <-chan *opened) {
 // settleTime is how long after the return of an agent the summary of what
 // changed is made.
 const settleTime = 1500 * time.Millisecond
+
+// leaderTime is how long the summary waits for a leader, without whom nobody
+// knows what was written: an agent that returns may have to find one first.
+const leaderTime = 20 * time.Second
 
 // keep starts and ends watchers until those of want run.
 func (v *visit) keep(ctx context.Context, want map[string]watcher) {

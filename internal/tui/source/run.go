@@ -421,10 +421,16 @@ func hostOf(url string) string {
 }
 
 // returned publishes what changed while the agent was lost, once the sections
-// in sight have been read again.
-func (s *Source) returned() {
+// in sight have been read again. It reports false, and publishes nothing, while
+// no leader is known, unless that is enough.
+func (s *Source) returned(enough bool) (done bool) {
+	done = true
 	s.update(func(m *model) {
 		if m.away == nil {
+			return
+		}
+		led := m.fresh[inCluster] && m.cluster.LeaderAddr != "" && (m.cluster.Commit > 0 || m.away.commit == 0)
+		if done = enough || led; !done {
 			return
 		}
 		sum := m.away.sum
@@ -437,6 +443,7 @@ func (s *Source) returned() {
 			m.event(EventSource, Info, "while away", sum.text())
 		}
 	})
+	return done
 }
 
 func (a *Away) text() string {

@@ -3,8 +3,10 @@ package source_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -133,6 +135,47 @@ func TestRetriesForEver(t *testing.T) {
 		synctest.Wait()
 		if c := s.Current().Connection; c.Link != source.Connected || c.Attempt != 0 || c.Problem != nil {
 			t.Errorf("after Retry %+v", c)
+		}
+	})
+}
+
+// TestSummaryWaitsForALeader has an agent return that must find a leader first:
+// what was written meanwhile is part of the summary all the same.
+func TestSummaryWaitsForALeader(t *testing.T) {
+	raft := func(leader string, commit int) map[string]string {
+		return map[string]string{
+			"/v1/status/leader": strconv.Quote(leader),
+			"/v1/operator/raft/configuration": fmt.Sprintf(
+				`{"Servers":[{"ID":"id-1","Node":"n1","Address":"10.0.0.1:8300","Leader":%t,"Voter":true}]}`, leader != ""),
+			"/v1/agent/self": fmt.Sprintf(`{"Config":{"NodeName":"n1","Server":true},"Stats":{"raft":{"commit_index":"%d"}}}`, commit),
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		a := &agent{answers: raft("10.0.0.1:8300", 10)}
+		s, stop := run(t, a)
+		defer stop()
+		time.Sleep(5 * time.Second)
+		a.set(func(a *agent) { a.down = true })
+		time.Sleep(time.Minute)
+		a.set(func(a *agent) { a.down, a.answers = false, raft("", 0) })
+		s.Retry()
+		time.Sleep(6 * time.Second)
+		if c := s.Current().Connection; c.Link != source.Connected || c.Away != nil {
+			t.Errorf("without a leader: %+v, %+v", c, c.Away)
+		}
+		a.set(func(a *agent) { a.answers = raft("10.0.0.1:8300", 14) })
+		time.Sleep(10 * time.Second)
+		if away := s.Current().Connection.Away; away == nil || away.Writes != 4 {
+			t.Errorf("with one: %+v", away)
+		}
+		a.set(func(a *agent) { a.down = true })
+		time.Sleep(time.Minute)
+		a.set(func(a *agent) { a.down, a.answers = false, raft("", 0) })
+		s.Seen()
+		s.Retry()
+		time.Sleep(30 * time.Second)
+		if away := s.Current().Connection.Away; away == nil || away.Writes != 0 {
+			t.Errorf("when none comes: %+v", away)
 		}
 	})
 }
