@@ -240,7 +240,7 @@ func wakes(t *testing.T, what string, index uint64, left int, read func(*api.Que
 	began := time.Now()
 	a := <-done
 	must(t, a.err)
-	if a.n != left || a.meta.LastIndex <= index || time.Since(began) > 5*time.Second {
+	if a.n != left || a.meta.LastIndex <= index || time.Since(began) > patience/2 {
 		t.Errorf("%s: %d left, index %d after %d, %v after the change", what, a.n, a.meta.LastIndex, index, time.Since(began))
 	}
 	return a.meta
@@ -260,7 +260,7 @@ func TestKVWaitEnds(t *testing.T) {
 			if err != nil || got == nil || again.LastIndex != meta.LastIndex {
 				t.Errorf("after the wait: %v, %+v, %v", got, again, err)
 			}
-			if took < 250*time.Millisecond || took > 5*time.Second {
+			if took < 250*time.Millisecond || took > patience/2 {
 				t.Errorf("a wait of 300 ms took %v", took)
 			}
 		}
