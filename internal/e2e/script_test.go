@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -25,6 +26,23 @@ var addresses agentproc.Allocator
 
 // patience bounds every wait of a script.
 const patience = 30 * time.Second
+
+// atOnce is how many scripts a processor runs at once unless -parallel says
+// otherwise: most of the time they wait for gossip and elections.
+const atOnce = 2
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		if err := flag.Set("test.parallel", strconv.Itoa(atOnce*runtime.GOMAXPROCS(0))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 func TestScripts(t *testing.T) {
 	binDir := *program
