@@ -25,7 +25,7 @@ GORELEASER    := github.com/goreleaser/goreleaser/v2@v2.16.0
 PROCESS_PKGS := ./internal/e2e/... ./internal/compat/... ./internal/chaos/... ./internal/loadgen/... ./internal/watchbench/...
 # Packages whose tests also run under the race detector in `make test`.
 RACE_PKGS    := ./internal/changes/... ./internal/tui/... \
-                ./internal/gossip ./internal/agentapi ./internal/cli/doctor \
+                ./internal/gossip ./internal/agentapi ./internal/checks ./internal/cli/doctor \
                 ./internal/signal/... ./internal/lifecycle/... ./internal/logging/... ./internal/store/... \
                 ./internal/query/... ./internal/fsm/... ./internal/consensus/... ./internal/journal/... ./internal/local/... ./internal/rpc/... ./internal/httpapi/... ./internal/ca/... ./internal/leafcert/... \
                 ./internal/tlsconf/... ./internal/view/... ./internal/catalog/... ./internal/coordinate/... ./internal/iostreams ./internal/cli ./internal/cli/debug ./internal/cli/services/... ./internal/cli/wait/...

@@ -1,8 +1,9 @@
 // Package checks runs health checks and tells how they went.
 //
 // A Runner holds any number of checks and one goroutine that sleeps until the
-// next is due; only a check that is running has a goroutine of its own, and some
-// goroutines wait for the next, so thousands cost little. The first run of each
+// next is due. It runs what needs no waiting itself; only a check that waits has a
+// goroutine of its own, and some goroutines wait for the next, so thousands cost
+// little. The first run of each
 // comes at a random moment of its interval, so that those registered together do
 // not run together. Those that run seldom begin at tenths of a second, so that an
 // agent sleeps in between.
@@ -130,6 +131,7 @@ func (r *Runner) Start(id string, d *Definition, to Notifier) {
 			r.Stop(id) // nothing to run: an alias that follows from local state
 			return
 		}
+		s.quick = r.quick(d, s.probe)
 		delay = rand.N(d.every())
 	}
 	r.mu.Lock()
@@ -213,35 +215,71 @@ func (r *Runner) Run(ctx context.Context, ready func()) error {
 // idle is how long the runner sleeps when nothing is scheduled.
 const idle = time.Hour
 
-// launch starts what is due and returns the time until the next is.
+// maxInline bounds how many checks that do not wait run one after the other
+// before others are looked after.
+const maxInline = 64
+
+// launch starts what is due and returns the time until the next is. What can be
+// found out without waiting is found out on the way: to wake somebody else for it
+// costs more.
 func (r *Runner) launch(ctx context.Context, running *sync.WaitGroup) time.Duration {
 	now := time.Now()
-	var expired []*scheduled
+	var expired, inline []*scheduled
 	r.mu.Lock()
-	for len(r.queue) > 0 && r.running < maxRunning && !r.queue[0].due.After(now) {
+	for len(r.queue) > 0 && r.running < maxRunning && len(inline) < maxInline && !r.queue[0].due.After(now) {
 		s := heap.Pop(&r.queue).(*scheduled)
-		if s.probe == nil {
+		switch {
+		case s.probe == nil:
 			expired = append(expired, s)
-			continue
+		case s.quick != nil:
+			inline = append(inline, s)
+		default:
+			r.handOver(ctx, running, s, s.probe)
 		}
-		s.ctx, s.cancel = context.WithTimeout(ctx, s.def.limit())
-		r.running++
-		if r.spare > 0 {
-			r.spare--
-			r.work <- s
-		} else {
-			running.Go(func() { r.runAll(ctx, s) })
-		}
-	}
-	wait := idle
-	if len(r.queue) > 0 && r.running < maxRunning {
-		wait = r.queue[0].due.Sub(now)
 	}
 	r.mu.Unlock()
 	for _, s := range expired {
 		s.to.Update(s.id, Critical, r.kept(expiredText(s.output)))
 	}
-	return wait
+	for _, s := range inline {
+		r.inline(ctx, running, s)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.queue) > 0 && r.running < maxRunning {
+		return time.Until(r.queue[0].due)
+	}
+	return idle
+}
+
+// inline runs a check as far as that takes no waiting.
+func (r *Runner) inline(ctx context.Context, running *sync.WaitGroup, s *scheduled) {
+	status, output, rest := s.quick()
+	r.mu.Lock()
+	if rest != nil {
+		r.handOver(ctx, running, s, rest)
+		if r.checks[s.id] != s { // stopped meanwhile
+			s.cancel()
+		}
+		r.mu.Unlock()
+		return
+	}
+	publish := r.settle(ctx, s, status)
+	r.mu.Unlock()
+	r.tell(s, publish, output)
+}
+
+// handOver has a goroutine run a probe of s. The mutex is held.
+func (r *Runner) handOver(ctx context.Context, running *sync.WaitGroup, s *scheduled, p probe) {
+	s.ctx, s.cancel = context.WithTimeout(ctx, s.def.limit())
+	s.run = p
+	r.running++
+	if r.spare > 0 {
+		r.spare--
+		r.work <- s
+	} else {
+		running.Go(func() { r.runAll(ctx, s) })
+	}
 }
 
 func expiredText(last string) string {
@@ -274,26 +312,35 @@ func (r *Runner) runAll(ctx context.Context, s *scheduled) {
 
 // run runs one check once. ctx is what all end with.
 func (r *Runner) run(ctx context.Context, s *scheduled) {
-	status, output := s.probe(s.ctx)
+	status, output := s.run(s.ctx)
 	s.cancel()
-	ended := ctx.Err() != nil
 	r.mu.Lock()
-	r.running--
-	current := r.checks[s.id] == s
-	var publish string
-	if current && !ended {
-		publish = s.judge(status)
-		r.push(s, r.onBeat(s, time.Now().Add(s.def.every())))
-	} else if r.running == maxRunning-1 {
+	if r.running--; r.running == maxRunning-1 {
 		r.nudge()
 	}
+	publish := r.settle(ctx, s, status)
 	r.mu.Unlock()
-	if publish != "" {
-		if publish != Passing {
-			r.log.Debug("check", logging.KeyCheck, s.id, logging.KeyStatus, publish)
-		}
-		s.to.Update(s.id, publish, r.kept(output))
+	r.tell(s, publish, output)
+}
+
+// settle takes the result of a run, schedules the next, and returns the state to
+// publish, "" for none. The mutex is held.
+func (r *Runner) settle(ctx context.Context, s *scheduled, status string) string {
+	if r.checks[s.id] != s || ctx.Err() != nil {
+		return ""
 	}
+	r.push(s, r.onBeat(s, time.Now().Add(s.def.every())))
+	return s.judge(status)
+}
+
+func (r *Runner) tell(s *scheduled, status, output string) {
+	if status == "" {
+		return
+	}
+	if status != Passing {
+		r.log.Debug("check", logging.KeyCheck, s.id, logging.KeyStatus, status)
+	}
+	s.to.Update(s.id, status, r.kept(output))
 }
 
 // judge counts a result and returns the state to publish, "" for none.
@@ -354,9 +401,11 @@ type scheduled struct {
 	def   *Definition
 	to    Notifier
 	probe probe // nil for TTL
+	quick quick // nil where to look takes waiting
 
 	due                 time.Time
 	at                  int             // in the queue; -1 outside
+	run                 probe           // that is on its way
 	ctx                 context.Context // of the run that is on its way
 	cancel              context.CancelFunc
 	output              string // what a TTL check reported last
@@ -371,7 +420,7 @@ func (r *Runner) push(s *scheduled, due time.Time) {
 	} else {
 		heap.Push(&r.queue, s)
 	}
-	if s.at == 0 || r.running == maxRunning-1 {
+	if s.at == 0 {
 		r.nudge()
 	}
 }

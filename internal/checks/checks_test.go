@@ -206,6 +206,41 @@ func TestStopDropsTheResult(t *testing.T) {
 	})
 }
 
+func TestLookingWithoutWaiting(t *testing.T) {
+	live(t, func(t *testing.T, r *Runner, h *heard) {
+		tries := 0
+		r.Start("c", &Definition{TCP: "127.0.0.1:1", Interval: Duration(time.Second)}, h)
+		r.mu.Lock()
+		r.checks["c"].quick = func() (string, string, probe) {
+			switch tries++; tries {
+			case 1:
+				return Passing, "at once", nil
+			case 2:
+				return "", "", func(context.Context) (string, string) { return Critical, "after a while" }
+			}
+			r.Stop("c")
+			return "", "", func(ctx context.Context) (string, string) {
+				<-ctx.Done() // or this test would not end before the check's limit
+				return Critical, "too late"
+			}
+		}
+		r.mu.Unlock()
+		time.Sleep(time.Second)
+		want(t, h, "c passing at once")
+		time.Sleep(time.Second)
+		want(t, h, "c critical after a while")
+		began := time.Now()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		r.mu.Lock()
+		if r.running != 0 || time.Since(began) > time.Second || tries != 3 {
+			t.Errorf("%d run, %v after %d tries", r.running, time.Since(began), tries)
+		}
+		r.mu.Unlock()
+		want(t, h)
+	})
+}
+
 func TestDiscardOutput(t *testing.T) {
 	live(t, func(t *testing.T, r *Runner, h *heard) {
 		r.SetDiscardOutput(true)

@@ -18,6 +18,34 @@ import (
 // probe looks once and returns a state and what was seen. It ends when ctx does.
 type probe func(ctx context.Context) (status, output string)
 
+// quick looks without waiting. Where that tells nothing it returns the probe that
+// goes on from there, which must be run.
+type quick func() (status, output string, rest probe)
+
+// quick returns what a definition can do without waiting, nil for nothing. p is
+// all it does.
+func (r *Runner) quick(d *Definition, p probe) quick {
+	if d.Kind() != TCP || d.TCPUseTLS {
+		return nil
+	}
+	k := newKnock(d.TCP)
+	if k == nil {
+		return nil
+	}
+	success := tcpSuccess(d)
+	return func() (string, string, probe) {
+		wait, err := k.try()
+		switch {
+		case wait != nil:
+			return "", "", func(ctx context.Context) (string, string) { return tcpResult(success, wait(ctx)) }
+		case err == errDial:
+			return "", "", p
+		}
+		status, output := tcpResult(success, err)
+		return status, output, nil
+	}
+}
+
 // probe returns what a definition does, nil for what does not run here.
 func (r *Runner) probe(d *Definition) probe {
 	switch d.Kind() {
@@ -130,15 +158,23 @@ func setHeader(req *http.Request, header map[string][]string) {
 }
 
 func (r *Runner) tcpProbe(d *Definition) probe {
-	success := fmt.Sprintf("TCP connect %s: Success", d.TCP)
+	success := tcpSuccess(d)
 	return func(ctx context.Context) (string, string) {
 		conn, err := r.dial(ctx, "tcp", d.TCP, d.TCPUseTLS, d)
-		if err != nil {
-			return Critical, err.Error()
+		if err == nil {
+			_ = conn.Close() // it was opened, which is all that was asked
 		}
-		_ = conn.Close() // it was opened, which is all that was asked
-		return Passing, success
+		return tcpResult(success, err)
 	}
+}
+
+func tcpSuccess(d *Definition) string { return fmt.Sprintf("TCP connect %s: Success", d.TCP) }
+
+func tcpResult(success string, err error) (status, output string) {
+	if err != nil {
+		return Critical, err.Error()
+	}
+	return Passing, success
 }
 
 // dialer opens connections that are closed soon: nothing has to keep them alive,
