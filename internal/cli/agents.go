@@ -44,7 +44,10 @@ func (c *Conn) agentsAt(addresses []string) (*agents, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(addresses) > 1 {
+	switch {
+	case c.f.Dial != nil:
+		plain.DialContext = c.f.Dial
+	case len(addresses) > 1:
 		plain.DialContext = (&net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second}).DialContext
 	}
 	for _, address := range addresses {

@@ -12,6 +12,8 @@
 package cli
 
 import (
+	"context"
+	"net"
 	"os"
 	"time"
 
@@ -34,6 +36,9 @@ type Factory struct {
 	Agent func(*Factory) *cobra.Command
 	// CompletionTime bounds what a completion asks the agent; 300 ms if zero.
 	CompletionTime time.Duration
+	// Dial opens the connections to agents that are not named by a socket's
+	// path; nil is over the network. Tests in fake time have them in memory.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	conn *Conn // the connection the running command uses, for error reports
 	// reach has the flags of a Conn. The commands of a tree, of which one runs,

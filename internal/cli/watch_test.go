@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/consul/api"
@@ -159,15 +160,18 @@ func TestWatchEnds(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			srv := httptest.NewServer(&scripted{steps: c.steps})
-			defer srv.Close()
-			got := clitest.Do(t, watched, clitest.Run{Args: strings.Fields(c.args), Env: map[string]string{"CTL_HTTP_ADDR": srv.URL, "NO_COLOR": "1"}, Terminal: c.terminal})
-			if got.Code != c.code || !strings.HasPrefix(got.Err, c.err) || (c.err == "") != (got.Err == "") {
-				t.Errorf("exit code %d, error %q, want %d, %q", got.Code, got.Err, c.code, c.err)
-			}
-			if out := clock.ReplaceAllString(got.Out, "TIME"); out != c.out {
-				t.Errorf("output\n%q, want\n%q", out, c.out)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				got := clitest.Do(t, watched, clitest.Run{
+					Args: strings.Fields(c.args), Env: map[string]string{"NO_COLOR": "1"}, Terminal: c.terminal,
+					Dial: clitest.InMemory(t, &scripted{steps: c.steps}),
+				})
+				if got.Code != c.code || !strings.HasPrefix(got.Err, c.err) || (c.err == "") != (got.Err == "") {
+					t.Errorf("exit code %d, error %q, want %d, %q", got.Code, got.Err, c.code, c.err)
+				}
+				if out := clock.ReplaceAllString(got.Out, "TIME"); out != c.out {
+					t.Errorf("output\n%q, want\n%q", out, c.out)
+				}
+			})
 		})
 	}
 }

@@ -101,8 +101,9 @@ type Run struct {
 	Build buildinfo.Info
 	// Terminal says that all three streams are terminals.
 	Terminal bool
-	// CompletionTime is the factory's.
+	// CompletionTime and Dial are the factory's.
 	CompletionTime time.Duration
+	Dial           Dialer
 }
 
 // Result is what a run left behind.
@@ -132,6 +133,7 @@ func DoContext(ctx context.Context, build func(*cli.Factory) *cobra.Command, run
 		Build:   run.Build,
 
 		CompletionTime: run.CompletionTime,
+		Dial:           run.Dial,
 		LookupEnv: func(name string) (string, bool) {
 			v, ok := env[name]
 			return v, ok

@@ -1,12 +1,15 @@
 package wait
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/cli"
@@ -140,35 +143,31 @@ func TestWait(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			agent := &changing{answers: test.answers}
-			srv := httptest.NewServer(agent)
-			defer srv.Close()
-			got := clitest.Do(t, quick, clitest.Run{
-				Args: append([]string{"wait"}, strings.Fields(test.args)...),
-				Env:  map[string]string{"CTL_HTTP_ADDR": srv.URL},
+			synctest.Test(t, func(t *testing.T) {
+				agent := &changing{answers: test.answers}
+				got := clitest.Do(t, quick, clitest.Run{Args: append([]string{"wait"}, strings.Fields(test.args)...), Dial: clitest.InMemory(t, agent)})
+				if got.Code != test.code || got.Out != test.out {
+					t.Errorf("got %d %q, want %d %q", got.Code, got.Out, test.code, test.out)
+				}
+				if (test.err == "") != (got.Err == "") || !strings.HasPrefix(got.Err, test.err) {
+					t.Errorf("standard error %q, want it to begin with %q", got.Err, test.err)
+				}
+				if test.asked != nil && strings.Join(agent.asked, " ") != strings.Join(test.asked, " ") {
+					t.Errorf("asked %q, want %q", agent.asked, test.asked)
+				}
 			})
-			if got.Code != test.code || got.Out != test.out {
-				t.Errorf("got %d %q, want %d %q", got.Code, got.Out, test.code, test.out)
-			}
-			if (test.err == "") != (got.Err == "") || !strings.HasPrefix(got.Err, test.err) {
-				t.Errorf("standard error %q, want it to begin with %q", got.Err, test.err)
-			}
-			if test.asked != nil && strings.Join(agent.asked, " ") != strings.Join(test.asked, " ") {
-				t.Errorf("asked %q, want %q", agent.asked, test.asked)
-			}
 		})
 	}
 }
 
 func TestUnreachableIsWaitedFor(t *testing.T) {
-	srv := httptest.NewServer(http.NotFoundHandler())
-	srv.Close() // nobody listens there any more
-	got := clitest.Do(t, quick, clitest.Run{
-		Args: []string{"wait", "-timeout=50ms", "leader"}, Env: map[string]string{"CTL_HTTP_ADDR": srv.URL},
+	synctest.Test(t, func(t *testing.T) {
+		nobody := func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
+		got := clitest.Do(t, quick, clitest.Run{Args: []string{"wait", "-timeout=50ms", "leader"}, Dial: nobody})
+		if got.Code != 15 || !strings.Contains(got.Err, "connection refused") {
+			t.Errorf("got %d %q, want 15 and why nothing was answered", got.Code, got.Err)
+		}
 	})
-	if got.Code != 15 || !strings.Contains(got.Err, "connection refused") {
-		t.Errorf("got %d %q, want 15 and why nothing was answered", got.Code, got.Err)
-	}
 }
 
 func TestConditionsThatAreNotUnderstood(t *testing.T) {
