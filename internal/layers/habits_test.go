@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/build/constraint"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -25,35 +27,47 @@ func (s source) generated() bool {
 	return strings.HasSuffix(s.path, "_gen.go") || strings.HasSuffix(s.path, "_gen_test.go")
 }
 
-// sources parses all Go files, whatever their build tags.
+// sources returns all Go files, whatever their build tags. They are parsed once,
+// and nobody changes them.
 func sources(t *testing.T) (*token.FileSet, []source) {
 	t.Helper()
-	fset := token.NewFileSet()
-	var all []source
+	p := parsed()
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	return p.fset, p.all
+}
+
+type tree struct {
+	fset *token.FileSet
+	all  []source
+	err  error
+}
+
+var parsed = sync.OnceValue(func() (p tree) {
+	p.fset = token.NewFileSet()
 	for _, top := range []string{"cmd", "internal"} {
-		err := filepath.WalkDir(filepath.Join(root, top), func(p string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
 				return err
 			case d.IsDir() && d.Name() == "testdata":
 				return filepath.SkipDir
-			case d.IsDir() || !strings.HasSuffix(p, ".go"):
+			case d.IsDir() || !strings.HasSuffix(path, ".go"):
 				return nil
 			}
-			f, err := parser.ParseFile(fset, p, nil, parser.ParseComments)
+			f, err := parser.ParseFile(p.fset, path, nil, parser.ParseComments)
 			if err != nil {
 				return err
 			}
-			rel, err := filepath.Rel(root, p)
-			all = append(all, source{filepath.ToSlash(rel), f})
+			rel, err := filepath.Rel(root, path)
+			p.all = append(p.all, source{filepath.ToSlash(rel), f})
 			return err
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p.err = errors.Join(p.err, err)
 	}
-	return fset, all
-}
+	return p
+})
 
 // calls calls yield for each call of pkg.fn in node, where pkg is a package
 // imported under its own name.
