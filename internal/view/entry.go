@@ -176,7 +176,7 @@ func (s *Store) lookup(ctx context.Context, k key, o Options) (*content, error) 
 		e := s.views[k]
 		s.mu.RUnlock()
 		if e == nil && o.Wait {
-			e, _ = s.begin(k, false)
+			e, _ = s.begin(k, false, false)
 		}
 		if e != nil {
 			if c, ok, err := e.read(ctx, o); ok || err != nil {
@@ -236,8 +236,9 @@ func (s *Store) load(ctx context.Context, k key, stale bool) (reply, error) {
 
 // begin makes the view of k and starts its first load, unless there is one
 // already; here says that it was loaded before. wanted keeps it though it may
-// not exist. It returns nil if there is no room for it.
-func (s *Store) begin(k key, wanted bool) (e *entry, here bool) {
+// not exist, and confirm has a new one confirmed from its first round on. It
+// returns nil if there is no room for it.
+func (s *Store) begin(k key, wanted, confirm bool) (e *entry, here bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.views[k]; e != nil {
@@ -250,7 +251,7 @@ func (s *Store) begin(k key, wanted bool) (e *entry, here bool) {
 		return nil, false
 	}
 	ctx, cancel := context.WithCancel(s.running)
-	e = &entry{loaded: make(chan struct{}), stop: cancel}
+	e = &entry{loaded: make(chan struct{}), stop: cancel, confirm: confirm}
 	e.wanted.Store(wanted)
 	s.views[k] = e
 	s.wg.Go(func() {

@@ -103,11 +103,12 @@ func (s *Store) Recall(ctx context.Context, r *httpapi.Request, elsewhere bool) 
 	if !o.Cached && (!blocks || !elsewhere) {
 		return nil, nil
 	}
-	e, here := s.begin(q.key, true)
+	confirm := blocks && !o.Cached && o.Mode != query.Stale
+	e, here := s.begin(q.key, true, confirm)
 	if e == nil || o.MustRevalidate && !blocks {
 		return nil, nil
 	}
-	if blocks && !o.Cached && o.Mode != query.Stale {
+	if confirm {
 		e.confirmed()
 	}
 	select {

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ctl-sh/ctl/internal/authz"
 	"github.com/ctl-sh/ctl/internal/catalog"
 	"github.com/ctl-sh/ctl/internal/catalog/catalogapi"
@@ -540,17 +542,29 @@ func TestTokensHaveViewsOfTheirOwn(t *testing.T) {
 	})
 }
 
-// TestWhoBeginsAViewMisses has views that are loaded before their first reader
+// TestWhoBeginsAViewMisses has a view that is loaded before its first reader
 // looks: what it gets was asked for it all the same.
 func TestWhoBeginsAViewMisses(t *testing.T) {
 	inPair(t, nil, func(t *testing.T, p *pair) {
 		p.register(webOne)
 		k := key{kind: services, name: "web"}
-		_, here := p.store.begin(k, true)
+		_, here := p.store.begin(k, true, false)
 		synctest.Wait()
-		_, then := p.store.begin(k, true)
+		_, then := p.store.begin(k, true, false)
 		if here || !then {
 			t.Errorf("in memory at first: %t, then: %t", here, then)
+		}
+	})
+}
+
+// TestWhatIsToBeConfirmedIsAskedOnce has a view that is loaded before its first
+// reader, a watcher, looks: there is no round to interrupt.
+func TestWhatIsToBeConfirmedIsAskedOnce(t *testing.T) {
+	inPair(t, nil, func(t *testing.T, p *pair) {
+		p.register(webOne)
+		p.store.begin(key{kind: services, name: "web"}, true, true)
+		if d := cmp.Diff(p.asked(), []string{onWeb + "?stale=", onWeb + "?", onWeb + "?index=11&wait=2m0s"}); d != "" {
+			t.Errorf("asked, got - want +:\n%s", d)
 		}
 	})
 }

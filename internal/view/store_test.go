@@ -67,9 +67,9 @@ func (a *api) requests() []string {
 func (a *api) Do(ctx context.Context, method, path string, query url.Values, _ []byte) (int, http.Header, []byte, error) {
 	a.mu.Lock()
 	a.asked = append(a.asked, fmt.Sprintf("%s %s?%s", method, path, query.Encode()))
-	at, changed := a.index, a.changed
+	at, changed, fails := a.index, a.changed, a.err != nil || a.status != 0
 	a.mu.Unlock()
-	if asked := query.Get("index"); asked != "" && asked == strconv.FormatUint(at, 10) {
+	if asked := query.Get("index"); !fails && asked != "" && asked == strconv.FormatUint(at, 10) {
 		wait, _ := time.ParseDuration(query.Get("wait"))
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
