@@ -102,7 +102,7 @@ func (o *Output) document(indent string, document any, text func(io.Writer) erro
 	case o.form == formJSON:
 		return true, iostreams.WriteJSON(out, document, indentOf(indent))
 	case o.form == formYAML:
-		return true, writeYAML(out, document)
+		return true, iostreams.WriteYAML(out, document)
 	case o.form == formTemplate:
 		return true, executeTemplate(out, o.template, document)
 	case o.form == formPretty && text != nil:
@@ -169,7 +169,7 @@ func (s *sink) addValue(v any) error {
 	case formJSON:
 		return s.addJSON(v)
 	case formYAML:
-		return writeYAML(s.w, []any{v})
+		return iostreams.WriteYAML(s.w, []any{v})
 	case formTemplate:
 		s.kept = append(s.kept, v)
 		return nil
