@@ -24,6 +24,7 @@ const (
 	formName         form = "name"  // what names a row, one a line
 	formTemplate     form = "go-template"
 	formTemplateFile form = "go-template-file"
+	formJQ           form = "jq" // not given: what --jq makes of the JSON
 )
 
 // forms lists all shapes in the order help shows them.
@@ -34,22 +35,25 @@ func forms() []string {
 // formatFlag is the name of the flag; -o is the same.
 const formatFlag = "format"
 
-// Output is the flag --format, short -o, of a command, and where its results
-// go. One is made for every command that has results; what is shown is
+// Output is the flags --format, short -o, and --jq of a command, and where its
+// results go. One is made for every command that has results; what is shown is
 // declared by a View and written by Show, ShowDocument or a Sink.
 type Output struct {
 	f        *Factory
 	form     form
 	text     string // as given
 	template *template.Template
+	filter   *Filter
 }
 
-// Output gives cmd the flag --format and returns what writes its results.
+// Output gives cmd the flags --format and --jq and returns what writes its
+// results.
 func (f *Factory) Output(cmd *cobra.Command) *Output {
 	o := &Output{f: f, form: formPretty, text: string(formPretty)}
 	cmd.Flags().VarP(o, formatFlag, "o", "output `FORMAT`: pretty, table, wide, json, yaml, jsonl, name or go-template=TEMPLATE")
 	// Names are fixed; this fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc(formatFlag, completeForms)
+	o.filter = f.Filter(cmd, o.fits)
 	return o
 }
 
@@ -81,7 +85,7 @@ func (o *Output) Set(s string) error {
 	case formPretty, formTable, formWide, formJSON, formYAML, formJSONL, formName:
 		if !given {
 			o.form, o.text = f, s
-			return nil
+			return o.fits()
 		}
 	}
 	return fmt.Errorf("must be one of: %s%s", strings.Join(forms(), ", "), suggestWord(name, forms()))
@@ -104,19 +108,46 @@ func (o *Output) setTemplate(f form, argument, text string) error {
 		return fmt.Errorf("parse template: %w", err)
 	}
 	o.form, o.text, o.template = formTemplate, text, t
-	return nil
+	return o.fits()
+}
+
+// fits says where -o and --jq exclude each other. Either may be the first.
+func (o *Output) fits() error {
+	if !o.filter.On() || o.form == formPretty || o.form == formJSON || o.form == formJSONL {
+		return nil
+	}
+	return fmt.Errorf("--%s filters JSON: it goes with -o json, with -o jsonl or without -o, not with -o %s", jqFlag, o.form)
+}
+
+// shape is the form results have: the one that was given, or that of --jq. With
+// -o jsonl the expression is applied to every row by itself.
+func (o *Output) shape() form {
+	if o.filter.On() && o.form != formJSONL {
+		return formJQ
+	}
+	return o.form
+}
+
+// writeFiltered writes what the expression of --jq makes of v, indented where
+// -o json was given.
+func (o *Output) writeFiltered(w io.Writer, v any, indent string) error {
+	if o.form != formJSON {
+		indent = ""
+	}
+	return o.filter.Write(w, v, indent)
 }
 
 // JSON reports whether JSON was asked for. Commands whose output Show cannot
 // write use it; others leave it to Show.
-func (o *Output) JSON() bool { return o.form == formJSON }
+func (o *Output) JSON() bool { return o.shape() == formJSON }
 
 // Pretty reports whether the text is shown that people read by default.
-func (o *Output) Pretty() bool { return o.form == formPretty }
+func (o *Output) Pretty() bool { return o.shape() == formPretty }
 
 // Text reports whether people read what is shown: as text or as a table.
 func (o *Output) Text() bool {
-	return o.form == formPretty || o.form == formTable || o.form == formWide
+	f := o.shape()
+	return f == formPretty || f == formTable || f == formWide
 }
 
 // machine reports whether the output is for a program, whose errors shall be

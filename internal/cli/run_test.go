@@ -96,6 +96,8 @@ Usage:
 Command Options:
   -o, --format FORMAT   output FORMAT: pretty, table, wide, json, yaml,
                         jsonl, name or go-template=TEMPLATE (default "pretty")
+      --jq EXPRESSION   filter the JSON by an EXPRESSION of jq; text is
+                        printed as it is
 
 HTTP API Options:
       --http-addr ADDRESS       ADDRESS of the agent: host:port, http://,

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,8 +17,8 @@ import (
 const tableChunk = 10_000
 
 // Sink writes rows as they come, in constant memory: it keeps none of them,
-// except the first ones of a table, and all for a template. Close must be
-// called after the last row; without it the output is not complete.
+// except the first ones of a table, and all for a template and for --jq without
+// -o jsonl. Close must be called after the last row; without it the output is not complete.
 type Sink[T any] struct {
 	sink
 	v View[T]
@@ -26,7 +27,7 @@ type Sink[T any] struct {
 // NewSink returns a sink for the format o was given.
 func NewSink[T any](o *Output, v View[T]) *Sink[T] {
 	s := &Sink[T]{v: v, sink: sink{
-		form: o.form, template: o.template, color: o.f.Streams.ColorOut(), w: bufio.NewWriterSize(o.f.Streams.Out, 64<<10),
+		out: o, form: o.shape(), template: o.template, color: o.f.Streams.ColorOut(), w: bufio.NewWriterSize(o.f.Streams.Out, 64<<10),
 		indent: indentOf(v.Indent), empty: v.Empty, header: !v.NoHeader,
 	}}
 	s.columns = make([]column, len(v.Columns))
@@ -98,14 +99,18 @@ func ShowDocument[T any](o *Output, v View[T], document any, rows []T, text func
 // for.
 func (o *Output) document(indent string, document any, text func(io.Writer) error) (done bool, err error) {
 	out := o.f.Streams.Out
-	switch {
-	case o.form == formJSON:
+	switch f := o.shape(); {
+	case f == formJSON:
 		return true, iostreams.WriteJSON(out, document, indentOf(indent))
-	case o.form == formYAML:
+	case f == formYAML:
 		return true, iostreams.WriteYAML(out, document)
-	case o.form == formTemplate:
+	case f == formTemplate:
 		return true, executeTemplate(out, o.template, document)
-	case o.form == formPretty && text != nil:
+	case f == formJQ:
+		b := bufio.NewWriter(out)
+		err := o.writeFiltered(b, document, indentOf(indent))
+		return true, cmp.Or(err, b.Flush())
+	case f == formPretty && text != nil:
 		b := bufio.NewWriter(out)
 		if err := text(b); err != nil {
 			return true, err
@@ -131,6 +136,7 @@ func WriteTable[T any](w io.Writer, o *Output, v View[T], rows []T) error {
 // sink is what of a Sink is the same for rows of every type. It stands for
 // itself so that the program has it once, not once for each type.
 type sink struct {
+	out      *Output
 	form     form
 	template *template.Template // for its form
 	color    bool
@@ -141,7 +147,7 @@ type sink struct {
 	w        *bufio.Writer
 	n        int // rows so far
 	table    *iostreams.Table
-	kept     []any // for a template
+	kept     []any // for a template, and for --jq
 }
 
 // column is the head of a Column.
@@ -159,20 +165,22 @@ func indentOf(s string) string {
 
 // encodes reports whether f shows what a row is as JSON.
 func (f form) encodes() bool {
-	return f == formJSON || f == formYAML || f == formJSONL || f == formTemplate
+	return f == formJSON || f == formYAML || f == formJSONL || f == formTemplate || f == formJQ
 }
 
 // addValue writes one row in a form that encodes.
 func (s *sink) addValue(v any) error {
 	defer func() { s.n++ }()
-	switch s.form {
-	case formJSON:
+	switch {
+	case s.form == formJSON:
 		return s.addJSON(v)
-	case formYAML:
+	case s.form == formYAML:
 		return iostreams.WriteYAML(s.w, []any{v})
-	case formTemplate:
+	case s.form == formTemplate || s.form == formJQ:
 		s.kept = append(s.kept, v)
 		return nil
+	case s.out.filter.On():
+		return s.failed(s.out.writeFiltered(s.w, v, ""))
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -244,10 +252,9 @@ func (s *sink) Close() error {
 	case s.form == formYAML && s.n == 0:
 		s.w.WriteString("[]\n")
 	case s.form == formTemplate:
-		if s.kept == nil {
-			s.kept = []any{}
-		}
-		err = executeTemplate(s.w, s.template, s.kept)
+		err = executeTemplate(s.w, s.template, nonNil(s.kept))
+	case s.form == formJQ:
+		err = s.failed(s.out.writeFiltered(s.w, nonNil(s.kept), s.indent))
 	case s.n == 0 && (s.form == formTable || s.form == formWide):
 		s.startTable() // the header says what is missing
 		err = s.table.Write(s.w)
@@ -260,4 +267,21 @@ func (s *sink) Close() error {
 		return err
 	}
 	return s.w.Flush()
+}
+
+// failed returns err, and where there is one passes on what was written before
+// it: an expression of --jq fails at what it does not fit.
+func (s *sink) failed(err error) error {
+	if err != nil {
+		return cmp.Or(s.w.Flush(), err)
+	}
+	return nil
+}
+
+// nonNil is for JSON, where an empty list is not the same as none.
+func nonNil(list []any) []any {
+	if list == nil {
+		return []any{}
+	}
+	return list
 }

@@ -86,6 +86,12 @@ const formatting = `Commands that show something have -o FORMAT; -format and --f
            a Go template over the JSON; beside Go's own functions there are
            json, join SEPARATOR LIST, upper, lower and base64decode
 
+--jq EXPRESSION filters the JSON in the language of jq, which need not be
+installed; -o json need not be given. Every result is a line, text without
+quotes; with -o json results are indented. With -o jsonl the expression is
+applied to every row by itself, which needs no memory for all of them, and with
+--watch to every new version. It has no access to files and to the environment.
+
 With json, yaml and jsonl, errors are a JSON object on standard error, with
 Class, Message, Status, Address, AddressFrom, Context and Hint.
 
@@ -100,6 +106,8 @@ Examples:
   ctl members -o wide
   ctl kv get -recurse -o jsonl config/
   ctl catalog nodes -o name
+  ctl members --jq '.[] | select(.Status != 1) | .Name'
+  ctl catalog services --jq keys
   ctl members -o go-template='{{range .}}{{.Name}} {{.Addr}}{{"\n"}}{{end}}'
 
 Colour is for terminals: --color always|never|auto decides, then NO_COLOR,

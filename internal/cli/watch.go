@@ -100,17 +100,24 @@ func ReadDocument[T any](ctx context.Context, w *Watch, v View[T], key func(T) s
 		return Document[T]{}, err
 	}
 	defer cancel()
+	w.out.filter.context = func() context.Context { return ctx }
 	first, meta, err := source(w.conn.Query(ctx))
 	if err != nil {
 		return Document[T]{}, w.timedOut(ctx, err)
 	}
 	if !w.on {
-		return first, first.show(w.out, v)
+		return first, w.timedOut(ctx, first.show(w.out, v))
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s := &watching[T]{Watch: w, view: v, key: key, source: source, events: !w.f.Streams.OutTerminal || w.out.form == formJSONL}
+	s := &watching[T]{Watch: w, view: v, key: key, source: source, events: w.events()}
 	return first, s.run(ctx, first, meta)
+}
+
+// events reports whether each change of a row is told by itself: to programs,
+// unless --jq makes something else of the whole.
+func (w *Watch) events() bool {
+	return w.out.form == formJSONL || !w.f.Streams.OutTerminal && w.out.shape() != formJQ
 }
 
 func (d Document[T]) show(o *Output, v View[T]) error {
@@ -144,7 +151,7 @@ func (w *Watch) Bound(ctx context.Context) (bound context.Context, cancel contex
 
 // timedOut says that time ran out, where that is why err came.
 func (w *Watch) timedOut(ctx context.Context, err error) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return Fail(failure.Timeout, "no answer within %v (--%s): %w", w.timeout, timeoutFlag, err)
 	}
 	return err
@@ -163,7 +170,7 @@ type watching[T any] struct {
 
 func (s *watching[T]) run(ctx context.Context, first Document[T], meta *api.QueryMeta) error {
 	if _, err := s.show(first, indexOf(meta)); err != nil {
-		return err
+		return s.endOr(ctx, err)
 	}
 	index, wait, failed := indexOf(meta), retryTime, false
 	for {
@@ -189,7 +196,7 @@ func (s *watching[T]) run(ctx context.Context, first Document[T], meta *api.Quer
 		index = indexOf(meta)
 		changed, err := s.show(now, index)
 		if err != nil {
-			return err
+			return s.endOr(ctx, err)
 		}
 		if changed && s.once {
 			return nil
@@ -207,6 +214,14 @@ func (s *watching[T]) end(ctx context.Context) error {
 		return Fail(failure.Timeout, "Nothing changed within %v.", s.timeout)
 	}
 	return nil
+}
+
+// endOr is err, or the end of the watch where that is why it came.
+func (s *watching[T]) endOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return s.end(ctx)
+	}
+	return err
 }
 
 func indexOf(meta *api.QueryMeta) uint64 {
@@ -262,13 +277,20 @@ func (s *watching[T]) show(d Document[T], index uint64) (changed bool, err error
 		return false, nil
 	}
 	if s.events {
-		return true, writeEvents(s.f.Streams.Out, events)
+		return true, s.out.writeEvents(events)
 	}
 	return true, s.repaint(d)
 }
 
-func writeEvents(w io.Writer, events []event) error {
+func (o *Output) writeEvents(events []event) error {
+	w := o.f.Streams.Out
 	for _, e := range events {
+		if o.filter.On() {
+			if err := o.writeFiltered(w, e, ""); err != nil {
+				return err
+			}
+			continue
+		}
 		b, err := json.Marshal(e)
 		if err != nil {
 			return fmt.Errorf("encode output: %w", err)
@@ -280,8 +302,12 @@ func writeEvents(w io.Writer, events []event) error {
 	return nil
 }
 
-// repaint clears the screen and shows d with the time of the change.
+// repaint clears the screen, if it is one, and shows d with the time of the
+// change.
 func (s *watching[T]) repaint(d Document[T]) error {
+	if !s.f.Streams.OutTerminal {
+		return d.show(s.out, s.view)
+	}
 	fmt.Fprintf(s.f.Streams.Out, "\x1b[H\x1b[2J\x1b[3J%s, watching; Ctrl-C ends\n\n", time.Now().Format(time.TimeOnly))
 	return d.show(s.out, s.view)
 }

@@ -156,6 +156,15 @@ func TestWatchEnds(t *testing.T) {
 		{name: "nothing there yet", args: "keys -watch -once", steps: []step{{index: 1}, {index: 2, keys: "a=1"}}, out: `{"Event":"added","Index":2,"Key":"a","Row":"1"}` + "\n"},
 		{name: "a terminal is painted anew", args: "keys -watch -once -color never", terminal: true, steps: []step{{index: 1, keys: "a=1"}, {index: 2, keys: "a=2"}},
 			out: "\x1b[H\x1b[2J\x1b[3JTIME, watching; Ctrl-C ends\n\nKey  Value\na    1\n\x1b[H\x1b[2J\x1b[3JTIME, watching; Ctrl-C ends\n\nKey  Value\na    2\n"},
+		{name: "--jq is applied to every version", args: "keys -watch -once --jq .", steps: []step{{index: 1, keys: "a=1"}, {index: 2, keys: "a=1"}, {index: 3, keys: "a=1 b=2"}},
+			out: `["1"]` + "\n" + `["1","2"]` + "\n"},
+		{name: "--jq on a terminal", args: "keys -watch -once --jq .[]", terminal: true, steps: []step{{index: 1, keys: "a=1"}, {index: 2, keys: "a=2"}},
+			out: "\x1b[H\x1b[2J\x1b[3JTIME, watching; Ctrl-C ends\n\n1\n\x1b[H\x1b[2J\x1b[3JTIME, watching; Ctrl-C ends\n\n2\n"},
+		{name: "--jq with jsonl is applied to every event", args: "keys -watch -once -o jsonl --jq .Event+.Key", steps: []step{{index: 1, keys: "a=1"}, {index: 2, keys: "b=1"}},
+			out: "currenta\naddedb\nremoveda\n"},
+		{name: "--jq that fails ends a watch", args: "keys -watch --jq .[].x", steps: []step{{index: 1, keys: "a=1"}}, code: 1, err: `--jq: expected an object but got: string ("1")`},
+		{name: "time ends a --jq that does not end", args: "keys -timeout 100ms --jq last(repeat(1)) -exit-codes detailed", steps: []step{{index: 1}}, code: 15, err: "no answer within 100ms (--timeout): context deadline exceeded"},
+		{name: "time ends it in a watch", args: "keys -watch -timeout 100ms --jq last(repeat(1))", steps: []step{{index: 1}}},
 		{name: "a terminal with jsonl gets events", args: "keys -watch -once -o jsonl", terminal: true, steps: []step{{index: 1}, {index: 2, keys: "a=2"}}, out: `{"Event":"added","Index":2,"Key":"a","Row":"2"}` + "\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -217,6 +226,8 @@ func TestWatchOfADocument(t *testing.T) {
 	}{
 		{"no watch", "count", false, "1 keys\n"},
 		{"no watch, as JSON", "count -o json", false, "{\n    \"Count\": 1,\n    \"Keys\": [\n        \"a\"\n    ]\n}\n"},
+		{"no watch, filtered", "count --jq .Count", false, "1\n"},
+		{"every version of it, filtered", "count -watch -once --jq .Count", false, "1\n2\n"},
 		{"what is beside the rows is a change too", "count -watch -once", false, `{"Event":"current","Index":1,"Key":"","Row":1}
 {"Event":"current","Index":1,"Key":"a","Row":"a"}
 {"Event":"changed","Index":3,"Key":"","Row":2}

@@ -59,6 +59,7 @@ type options struct {
 	conn *cli.Conn
 
 	format                string
+	filter                *cli.Filter
 	services              []string
 	tolerance             int
 	gapWarning, gapCritic uint64
@@ -97,6 +98,7 @@ ctl check -format prometheus > cluster.prom`,
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "after this `TIME`, what was not answered is unknown")
 	// Names are fixed; this fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp))
+	o.filter = f.Filter(cmd, nil)
 	o.conn = f.ConnectServer(cmd)
 	o.conn.CompleteFlag(cmd, "service", cli.LiveServices)
 	cmd.SetFlagErrorFunc(misused)
@@ -149,6 +151,9 @@ type result struct {
 func (o *options) run(cmd *cobra.Command) error {
 	if !slices.Contains(formats(), o.format) {
 		return misused(cmd, fmt.Errorf("-format %q must be one of: %s", o.format, strings.Join(formats(), ", ")))
+	}
+	if o.filter.On() && o.format != formatJSON && cmd.Flags().Changed("format") {
+		return misused(cmd, fmt.Errorf("-jq filters JSON: it goes with -format json or without -format, not with -format %s", o.format))
 	}
 	if o.gapCritic < o.gapWarning {
 		return misused(cmd, fmt.Errorf("-gap-critical %d is less than -gap-warning %d", o.gapCritic, o.gapWarning))

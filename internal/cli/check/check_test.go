@@ -75,6 +75,16 @@ func TestCheck(t *testing.T) {
 				"OK: leader: 10.0.0.1:8300\nOK: servers: 3 of 3 voters alive, 1 can be lost\nOK: gap: s2 is 10 entries behind the leader\nOK: members: 3 alive, 0 failed\nOK: service/web: 1 of 2 instances passing\n",
 		},
 		{
+			Name: "filtered", Args: "check --jq .Status,(.Checks[]|select(.Value==10).Check)", Answers: healthy, Out: "OK\ngap\n",
+		},
+		{
+			Name: "filtered, though it is no JSON", Args: "check --jq . -o nagios", Code: 3, Answers: healthy,
+			Err: "-jq filters JSON: it goes with -format json or without -format, not with -format nagios",
+		},
+		{
+			Name: "a filter that does not fit", Args: "check --jq .Status.x", Code: 3, Answers: healthy, Err: `--jq: expected an object but got: string ("OK")`,
+		},
+		{
 			Name: "for Prometheus", Args: "check -format prometheus -service web:2", Code: 1, Answers: healthy,
 			Out: `# HELP ctl_check_status State of a check: 0 ok, 1 warning, 2 critical, 3 unknown.
 # TYPE ctl_check_status gauge

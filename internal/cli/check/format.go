@@ -20,17 +20,20 @@ func formats() []string { return []string{formatText, formatNagios, formatPromet
 
 func (o *options) write(overall status, results []result) error {
 	var b strings.Builder
-	switch o.format {
-	case formatNagios:
+	document := struct {
+		Status status
+		Code   int
+		Checks []result
+	}{overall, int(overall), results}
+	switch {
+	case o.filter.On():
+		return o.filter.Write(o.f.Streams.Out, document, "")
+	case o.format == formatNagios:
 		writeNagios(&b, overall, results)
-	case formatPrometheus:
+	case o.format == formatPrometheus:
 		writePrometheus(&b, overall, results)
-	case formatJSON:
-		return cli.WriteJSON(o.f.Streams.Out, struct {
-			Status status
-			Code   int
-			Checks []result
-		}{overall, int(overall), results})
+	case o.format == formatJSON:
+		return cli.WriteJSON(o.f.Streams.Out, document)
 	default:
 		for _, r := range results {
 			fmt.Fprintf(&b, "%-8s  %s: %s\n", r.Status, r.Check, oneLine(r.Message))

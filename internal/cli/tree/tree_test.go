@@ -333,6 +333,9 @@ func TestEveryCommandIsReadOrChange(t *testing.T) {
 		if !format {
 			neither = append(neither, name)
 		}
+		if jq := c.Flags().Lookup("jq") != nil; jq != format {
+			t.Errorf("%s: has --format: %v, --jq: %v", name, format, jq)
+		}
 	}
 	slices.Sort(neither)
 	want := []string{
