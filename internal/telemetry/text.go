@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// TextContentType is the content type of WritePrometheus.
-const TextContentType = "text/plain; version=0.0.4; charset=utf-8"
-
 // summaryQuantiles are the quantiles of samples, as Consul's dashboards ask for
 // them.
 var summaryQuantiles = []float64{0.5, 0.9, 0.99}

@@ -486,9 +486,6 @@ func (s *Store) Client() *tls.Config {
 // Required reports whether the shared port takes TLS only.
 func (s *Store) Required() bool { return s.cfg.InternalRPC.VerifyIncoming }
 
-// HasIncoming reports whether the shared port takes TLS.
-func (s *Store) HasIncoming() bool { return s.now.Load().incoming != nil }
-
 // Journal is where refused connections are noted.
 func (s *Store) Journal() *Journal { return s.journal }
 

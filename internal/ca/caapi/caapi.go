@@ -14,9 +14,7 @@
 // (/v1/connect/ca/roots, which has the trust domain), makes a request with
 // issue.NewRequest (host names and addresses allowed, see issue.ParseRequest) and
 // puts it to SignPath. In process, on a server that leads, API.Sign does the
-// same; SignAgent does it for one agent's identity only and is what a server
-// may call for a client that shows no certificate yet. Both renew a
-// certificate by being asked again: there is no state about a leaf.
+// same. A certificate is renewed by asking again: there is no state about a leaf.
 //
 // Rules: the private key is read by the signing alone and stands in no answer,
 // error or log line; a serial number is taken in the replicated log before

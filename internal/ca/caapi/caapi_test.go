@@ -464,14 +464,6 @@ func TestSigning(t *testing.T) {
 			}
 		})
 	}
-	if _, err := s.api.SignAgent(t.Context(), node.Name, request(t, node)); err != nil {
-		t.Error(err)
-	}
-	for _, id := range []spiffe.ID{web, {Kind: spiffe.Agent, TrustDomain: web.TrustDomain, Datacenter: "dc1", Name: "another"}} {
-		if _, err := s.api.SignAgent(t.Context(), node.Name, request(t, id)); !failure.Is(err, failure.PermissionDenied) {
-			t.Errorf("%s is signed for another agent: %v", id, err)
-		}
-	}
 }
 
 func TestSigningIsForAgents(t *testing.T) {

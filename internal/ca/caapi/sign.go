@@ -70,28 +70,6 @@ func (a *API) sign(ctx context.Context, r *httpapi.Request) (*httpapi.Response, 
 // with RateLimited above the limits, with BadRequest for a request that is not
 // in order and with Unavailable before there is a root.
 func (a *API) Sign(ctx context.Context, token string, req *SignRequest) (*Signed, error) {
-	return a.make(ctx, req.CSR, func(id spiffe.ID) error {
-		if id.Kind == spiffe.Service {
-			return authz.Require(ctx, a.Authz, token, authz.Service, id.Name, authz.Write)
-		}
-		return authz.Require(ctx, a.Authz, token, authz.Node, req.Node, authz.Write)
-	})
-}
-
-// SignAgent is Sign for the client agent with the node id, and for nobody else;
-// it asks for no right. It is for a server that has made sure by itself who
-// asks.
-func (a *API) SignAgent(ctx context.Context, nodeID, csr string) (*Signed, error) {
-	return a.make(ctx, csr, func(id spiffe.ID) error {
-		if id.Kind != spiffe.Agent || id.Name != nodeID {
-			return failure.Newf(failure.PermissionDenied, "certificate signing request: its identity %q is not that of the agent %s", id, nodeID)
-		}
-		return nil
-	})
-}
-
-// make signs the request once its identity is allowed.
-func (a *API) make(ctx context.Context, csr string, allow func(spiffe.ID) error) (*Signed, error) {
 	if a.Disabled {
 		return nil, errDisabled
 	}
@@ -104,21 +82,25 @@ func (a *API) make(ctx context.Context, csr string, allow func(spiffe.ID) error)
 		return nil, err
 	}
 	defer done()
-	req, err := issue.ParseRequest([]byte(csr))
+	csr, err := issue.ParseRequest([]byte(req.CSR))
 	if err != nil {
 		return nil, err
 	}
-	switch id, domain := req.Identity, spiffe.DomainOf(authority.ClusterID); {
+	switch id, domain := csr.Identity, spiffe.DomainOf(authority.ClusterID); {
 	case id.TrustDomain != domain:
 		return nil, failure.Newf(failure.BadRequest, "certificate signing request: its trust domain %q is not this cluster's, %q", id.TrustDomain, domain)
 	case id.Datacenter != a.Datacenter:
 		return nil, failure.Newf(failure.BadRequest, "certificate signing request: its datacenter %q is not this one, %q", id.Datacenter, a.Datacenter)
 	}
-	if err := allow(req.Identity); err != nil {
+	resource, name := authz.Node, req.Node
+	if csr.Identity.Kind == spiffe.Service {
+		resource, name = authz.Service, csr.Identity.Name
+	}
+	if err := authz.Require(ctx, a.Authz, token, resource, name, authz.Write); err != nil {
 		return nil, err
 	}
 	for tries := 0; ; tries++ {
-		signed, err := a.signOnce(ctx, req)
+		signed, err := a.signOnce(ctx, csr)
 		if tries < 3 && failure.Is(err, failure.Conflict) {
 			continue // the root was rotated in between
 		}

@@ -24,7 +24,6 @@ type Feed struct {
 	changed   chan struct{}
 	interests []source.Interest
 	acts      []source.Action
-	retries   int
 	seen      int
 
 	// Earlier are the states of the past, the oldest first; AsOf says when each
@@ -123,19 +122,8 @@ func (f *Feed) Wanted() source.Interest {
 	return f.interests[len(f.interests)-1]
 }
 
-// Retry implements source.Feed.
-func (f *Feed) Retry() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.retries++
-}
-
-// Retries counts the calls of Retry.
-func (f *Feed) Retries() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.retries
-}
+// Retry implements source.Feed. There is nothing to try again.
+func (*Feed) Retry() {}
 
 // Seen implements source.Feed.
 func (f *Feed) Seen() {
