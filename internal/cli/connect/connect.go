@@ -5,10 +5,12 @@
 package connect
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/ctl-sh/ctl/internal/cli"
 	"github.com/ctl-sh/ctl/internal/iostreams"
@@ -138,6 +140,13 @@ func readConfig(f *cli.Factory, file string) (*api.CAConfig, error) {
 	var config api.CAConfig
 	if err := json.Unmarshal(data, &config); err != nil {
 		return nil, cli.Failf("Error parsing config file %s: %w", file, err)
+	}
+	// The client leaves out what it does not know: a misspelt Config would put
+	// every setting back to its default.
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(new(api.CAConfig)); err != nil {
+		return nil, cli.Failf("Error parsing config file %s: %s; known are Provider, Config, State and ForceWithoutCrossSigning", file, strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if config.Provider == "" {
 		return nil, cli.Failf("Error parsing config file %s: it has no Provider; write \"Provider\": \"consul\"", file)

@@ -27,6 +27,7 @@ func TestConfiguration(t *testing.T) {
 		return path
 	}
 	good, bad, empty := file("good.json", config), file("bad.json", "{"), file("empty.json", "{}")
+	misspelt := file("misspelt.json", `{"Provider":"consul","Confg":{"LeafCertTTL":"72h"}}`)
 	clitest.Check(t, NewCommand, []clitest.Case{
 		{
 			Name: "get-config", Args: "connect ca get-config", Answers: answers{"GET " + configPath: {Body: config}},
@@ -44,6 +45,7 @@ func TestConfiguration(t *testing.T) {
 		},
 		{Name: "set-config of nothing", Args: "connect ca set-config", Code: 1, Err: "The -config-file flag is required\n"},
 		{Name: "set-config of no JSON", Args: "connect ca set-config -config-file " + bad, Code: 1, Err: "Error parsing config file " + bad + ": unexpected end of JSON input\n"},
+		{Name: "set-config with a misspelt member", Args: "connect ca set-config -config-file " + misspelt, Code: 1, Err: "Error parsing config file " + misspelt + ": unknown field \"Confg\"; known are Provider, Config, State and ForceWithoutCrossSigning\n"},
 		{Name: "set-config of no provider", Args: "connect ca set-config -config-file " + empty, Code: 1, Err: "Error parsing config file " + empty + ": it has no Provider; write \"Provider\": \"consul\"\n"},
 		{Name: "set-config of no file", Args: "connect ca set-config -config-file " + dir + "/none", Code: 1, Err: "Error reading config file: open " + dir + "/none: no such file or directory\n"},
 		{
