@@ -244,7 +244,7 @@ func (a *API) changeKeys(c keyChange) httpapi.Handler {
 		problems := problems{}
 		for _, p := range pools {
 			if report, err := c.do(p.KeyPool, key, relay); err != nil {
-				problems.add(p, told(err, report))
+				problems.add(p, told(err, report)+unreached(ctx, p, relay, report))
 			}
 		}
 		return nil, problems.err()
@@ -271,6 +271,23 @@ func told(err error, report gossip.KeyReport) string {
 		text += "; " + name + ": " + report.Messages[name]
 	}
 	return text
+}
+
+// unreached names the alive members that a change did not reach, which the
+// report only counts: those that do not answer a little later either.
+func unreached(ctx context.Context, p KeyPool, relay uint8, report gossip.KeyReport) string {
+	if report.NumResp >= report.NumNodes {
+		return ""
+	}
+	members, err := p.MemberKeys(ctx, relay)
+	if err != nil {
+		return ""
+	}
+	silent := named(members, func(m gossip.MemberKeys) bool { return m.Problem != "" })
+	if len(silent) == 0 {
+		return "; all members answer by now: do it again"
+	}
+	return "; not reached: " + strings.Join(silent, ", ") + "; do it again once they answer, or make them leave"
 }
 
 func parseKeyChange(r *httpapi.Request) (key string, relay uint8, err error) {

@@ -27,6 +27,7 @@ type keys struct {
 	members []gossip.MemberKeys
 	err     error            // of MemberKeys
 	refuse  gossip.KeyReport // of a change, if it has messages
+	report  gossip.KeyReport // of a change that does not reach all
 	asked   []string
 }
 
@@ -39,6 +40,9 @@ func (k *keys) change(what, key string, relay uint8) (gossip.KeyReport, error) {
 	k.asked = append(k.asked, fmt.Sprint(what, " ", key, " ", relay))
 	if k.refuse.Messages != nil {
 		return k.refuse, errors.New("1/2 nodes reported failure")
+	}
+	if k.report.NumResp < k.report.NumNodes {
+		return k.report, fmt.Errorf("%d/%d nodes reported success", k.report.NumResp, k.report.NumNodes)
 	}
 	return gossip.KeyReport{}, nil
 }
@@ -201,6 +205,30 @@ func TestWhatMembersSayOfAChangeIsPassedOn(t *testing.T) {
 	const want = "1 error occurred:\n\t* dc1 (LAN): 1/2 nodes reported failure; a: read-only; b: disk full\n"
 	if w.Code != 500 || w.Body.String() != want {
 		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestMembersThatAChangeDoesNotReachAreNamed(t *testing.T) {
+	lost := gossip.KeyReport{NumNodes: 2, NumResp: 1}
+	for _, c := range []struct {
+		name    string
+		members []gossip.MemberKeys
+		want    string
+	}{
+		{"one that does not answer", []gossip.MemberKeys{member("a", oldKey, oldKey), away("b", gossip.StatusAlive)},
+			"not reached: b (it did not answer); do it again once they answer, or make them leave"},
+		{"one that is found failed meanwhile", []gossip.MemberKeys{member("a", oldKey, oldKey), away("b", gossip.StatusFailed)},
+			"not reached: b (it is failed); do it again once they answer, or make them leave"},
+		{"one that was only late", []gossip.MemberKeys{member("a", oldKey, oldKey), member("b", oldKey, oldKey)},
+			"all members answer by now: do it again"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lan := &keys{members: c.members, report: lost}
+			w := request(keyringOf(t, lan, &keys{}), "POST", "", fmt.Sprintf(`{"Key":%q}`, newKey))
+			if want := "1 error occurred:\n\t* dc1 (LAN): 1/2 nodes reported success; " + c.want + "\n"; w.Code != 500 || w.Body.String() != want {
+				t.Errorf("got %d %s\nwant %s", w.Code, w.Body, want)
+			}
+		})
 	}
 }
 
