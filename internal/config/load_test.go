@@ -178,7 +178,9 @@ func TestProblems(t *testing.T) {
 		{name: "auto_encrypt.tls on a server", texts: []string{`{"server":true,"auto_encrypt":{"tls":true}}`}, want: []string{"auto_encrypt.tls: only client agents get"}},
 		{name: "auto_encrypt.allow_tls on a client", texts: []string{`{"auto_encrypt":{"allow_tls":true}}`}, want: []string{"auto_encrypt.allow_tls: only servers give"}},
 		{name: "auto_encrypt without an authority", texts: []string{`{"server":true,"connect":{"enabled":false},"auto_encrypt":{"allow_tls":true}}`}, want: []string{"no certificate authority without connect"}},
-		{name: "auto_encrypt address", texts: []string{`{"auto_encrypt":{"tls":true,"ip_san":["x"]}}`}, want: []string{`auto_encrypt.ip_san: "x" is not one`}},
+		{name: "auto_encrypt address", texts: []string{`{"auto_encrypt":{"tls":true,"ip_san":["x"]}}`}, want: []string{`auto_encrypt.ip_san: "x" is not an IP address`}},
+		{name: "auto_encrypt wildcard", texts: []string{`{"auto_encrypt":{"tls":true,"dns_san":["a.example","*.example"]}}`}, want: []string{`auto_encrypt.dns_san: "*.example" is no host name; wildcards are not allowed`}},
+		{name: "auto_encrypt name of a server", texts: []string{`{"auto_encrypt":{"tls":true,"dns_san":["server.dc1.consul"]}}`}, want: []string{`auto_encrypt.dns_san: the name "server.dc1.consul" is a server's`}},
 		{name: "door: segment", texts: []string{`{"segment":"x"}`}, want: []string{"network segments are a Consul Enterprise feature"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/tlsconf"
+	"github.com/ctl-sh/ctl/internal/tlsconf/issue"
 )
 
 // TLS are the certificates of this agent, and what is demanded of those of
@@ -107,7 +108,12 @@ func (v validator) autoEncrypt() {
 	}
 	for _, text := range a.IPSAN {
 		if net.ParseIP(text) == nil {
-			v.fail([]string{"auto_encrypt.ip_san"}, "write an IP address", "%q is not one", text)
+			v.fail([]string{"auto_encrypt.ip_san"}, "write one such as 10.0.0.7", "%q is not an IP address", text)
+		}
+	}
+	for _, name := range a.DNSSAN {
+		if err := issue.CheckHost(name); err != nil {
+			v.fail([]string{"auto_encrypt.dns_san"}, "write host names that are this client's own", "%s; the servers would give no certificate for it", err.Error())
 		}
 	}
 	if a.AllowTLS && v.c.Server && !v.c.TLS.InternalRPC.VerifyIncoming {

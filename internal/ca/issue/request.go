@@ -10,10 +10,10 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"net"
-	"strings"
 
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/spiffe"
+	tlsissue "github.com/ctl-sh/ctl/internal/tlsconf/issue"
 )
 
 // Request is a checked request for a certificate: all that may go from the
@@ -207,28 +207,9 @@ func (r *Request) checkNames() error {
 		return refused("it has %d host names and addresses, the limit is %d", n, maxAgentNames)
 	}
 	for _, name := range r.DNSNames {
-		if err := checkHost(name); err != nil {
-			return err
+		if err := tlsissue.CheckHost(name); err != nil {
+			return refused("among its names: %w", err)
 		}
-	}
-	return nil
-}
-
-// checkHost refuses what is no host name, and the names by which agents tell a
-// server's certificate: server.<datacenter>.<domain>, with or without the name
-// of a node in front.
-func checkHost(name string) error {
-	labels := strings.Split(strings.ToLower(name), ".")
-	if len(name) > 253 {
-		return refused("a host name among its names has %d bytes", len(name))
-	}
-	for _, l := range labels {
-		if l == "" || len(l) > 63 || strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return refused("%.300q among its names is no host name; wildcards are not allowed", name)
-		}
-	}
-	if labels[0] == "server" || len(labels) > 1 && labels[1] == "server" {
-		return refused("the name %q is a server's; a client agent cannot have it", name)
 	}
 	return nil
 }
