@@ -152,9 +152,9 @@ func TestHTTPS(t *testing.T) {
 		client    string // what the client is told
 		refused   string
 	}{
-		{"expired", "https://" + s.secure, &expired, "expired certificate", "expired"},
-		{"not yet valid", "https://" + s.secure, &early, "expired certificate", "not yet valid"},
-		{"another authority", "https://" + s.secure, &foreign, "unknown certificate authority", "unknown authority"},
+		{"expired", "https://" + s.secure, &expired, "expired certificate", "its certificate expired on 2"},
+		{"not yet valid", "https://" + s.secure, &early, "expired certificate", "not yet valid: its time begins on 2"},
+		{"another authority", "https://" + s.secure, &foreign, "unknown certificate authority", "signed by an authority that this agent does not trust: see ca_file"},
 		{"no certificate", "https://" + s.secure, nil, "certificate required", "it presents no certificate"},
 		{"HTTP on the port of HTTPS", "http://" + s.secure, nil, "HTTP request to an HTTPS server", "HTTP request to an HTTPS server"},
 		{"HTTPS on the port of HTTP", "https://" + s.plain, &good, "does not look like a TLS handshake", "it speaks TLS on a port of plain HTTP"},

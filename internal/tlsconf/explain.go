@@ -57,6 +57,8 @@ func explanation(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "client didn't provide a certificate"):
 		return "it presents no certificate, and verify_incoming demands one"
+	case strings.Contains(text, "failed to verify certificate: x509: "):
+		return verifyText(text)
 	case strings.Contains(text, "remote error: tls: certificate required"):
 		return "it demands a certificate of this agent, which has none: set cert_file and key_file"
 	case strings.Contains(text, "remote error: tls: unknown certificate authority"):
@@ -94,6 +96,25 @@ func invalidText(e x509.CertificateInvalidError) string {
 		return who + " may not be used for this side of a connection (extended key usage)"
 	}
 	return fmt.Sprintf("%s cannot be used: %s", who, e.Error())
+}
+
+// verifyText explains a certificate that did not pass, where only the text of the
+// library is known, as of handshakes on the port of HTTPS. It is "" for what it
+// does not know.
+func verifyText(text string) string {
+	_, after, expired := strings.Cut(text, " is after ")
+	_, before, early := strings.Cut(text, " is before ")
+	switch {
+	case strings.Contains(text, "signed by unknown authority"):
+		return "its certificate is signed by an authority that this agent does not trust: see ca_file"
+	case expired:
+		return "its certificate expired on " + after
+	case early:
+		return "its certificate is not yet valid: its time begins on " + before + "; compare the clocks"
+	case strings.Contains(text, "incompatible key usage"):
+		return "its certificate may not be used for this side of a connection (extended key usage)"
+	}
+	return ""
 }
 
 // names are those a certificate is for.

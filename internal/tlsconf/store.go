@@ -136,7 +136,7 @@ func (s *Store) consistent() error {
 	case s.cfg.Server && rpc.VerifyIncoming && !rpc.HasCertificate():
 		return fmt.Errorf("%s.verify_incoming is set, but cert_file and key_file are not: nobody could connect to this server; set them", rpcName)
 	case s.outgoingTLS() && !rpc.hasCA():
-		return fmt.Errorf("%s.verify_outgoing %s", rpcName, nothing)
+		return fmt.Errorf("%s %s", s.whyOutgoing(), nothing)
 	case s.cfg.Signs && !rpc.HasCertificate():
 		return fmt.Errorf("auto_encrypt.allow_tls is set, but this server has no certificate: set %s.cert_file and key_file, or those of tls.defaults", rpcName)
 	case s.cfg.ServesHTTPS && !https.HasCertificate() && !s.cfg.Automatic:
@@ -150,6 +150,17 @@ func (s *Store) consistent() error {
 // outgoingTLS reports whether connections to servers are TLS.
 func (s *Store) outgoingTLS() bool {
 	return s.cfg.InternalRPC.VerifyOutgoing || s.cfg.InternalRPC.VerifyServerHostname || s.cfg.Automatic
+}
+
+// whyOutgoing names the setting because of which they are.
+func (s *Store) whyOutgoing() string {
+	switch {
+	case s.cfg.InternalRPC.VerifyOutgoing:
+		return rpcName + ".verify_outgoing"
+	case s.cfg.InternalRPC.VerifyServerHostname:
+		return rpcName + ".verify_server_hostname"
+	}
+	return "auto_encrypt.tls"
 }
 
 // demandsRole reports whether who claims to be a server must show it.

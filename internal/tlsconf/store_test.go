@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -197,6 +198,13 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 		{"nothing to verify with", set(func(s *Settings) { s.CAFile = "" }), []string{"tls.internal_rpc.verify_incoming", "neither ca_file nor ca_path"}},
 		{"nobody could connect", set(func(s *Settings) { s.CertFile, s.KeyFile = "", "" }), []string{"verify_incoming is set", "nobody could connect"}},
 		{"nothing to verify servers with", func(c *Config) { c.Server = false; c.InternalRPC.CAFile = "" }, []string{"verify_outgoing is set", "neither ca_file nor ca_path"}},
+		{"nothing to verify servers' names with", func(c *Config) {
+			c.Server = false
+			c.InternalRPC.CAFile, c.InternalRPC.VerifyOutgoing = "", false
+		}, []string{"tls.internal_rpc.verify_server_hostname is set", "neither ca_file nor ca_path"}},
+		{"nothing to verify servers with that give certificates", func(c *Config) {
+			c.Server, c.Automatic, c.InternalRPC = false, true, Settings{}
+		}, []string{"auto_encrypt.tls is set", "neither ca_file nor ca_path"}},
 		{"HTTPS without a certificate", func(c *Config) { c.HTTPS.CertFile, c.HTTPS.KeyFile = "", "" }, []string{"ports.https", "no certificate", "tls.https.cert_file"}},
 		{"HTTPS with nothing to verify with", func(c *Config) { c.HTTPS.CAFile = "" }, []string{"tls.https.verify_incoming"}},
 		{"HTTPS files", func(c *Config) { c.HTTPS = other.settings("gone") }, []string{"tls.https.cert_file", "gone.pem"}},
@@ -392,6 +400,10 @@ func TestChangedFilesAreNoticed(t *testing.T) {
 			if after, _, _, err := shake(t, s.Incoming(), s.client(ProtocolRPC)); err != nil || after == before {
 				t.Errorf("the old certificate is presented: %v", err)
 			}
+			good, err := os.ReadFile(f.path("server.pem"))
+			if err != nil {
+				t.Fatal(err)
+			}
 			f.put("server.pem", []byte("broken"))
 			r.await(t, "the old certificates stay in force")
 			if _, _, _, err := shake(t, s.Incoming(), s.client(ProtocolRPC)); err != nil {
@@ -400,6 +412,8 @@ func TestChangedFilesAreNoticed(t *testing.T) {
 			if !strings.Contains(r.String(), "server.pem holds no certificate") {
 				t.Errorf("the log does not say what is wrong:\n%s", r)
 			}
+			f.put("server.pem", good)
+			r.await(t, "can be used again")
 		})
 	}
 }
@@ -586,5 +600,47 @@ func TestJournalIsBounded(t *testing.T) {
 	}
 	if n := strings.Count(r.String(), "\n"); n < 10 || n > 40 {
 		t.Errorf("%d lines of 1000", n)
+	}
+}
+
+// TestTextsOfTheLibraryAreExplained: of a handshake on the port of HTTPS only the
+// text is known, so it is held against what the library says.
+func TestTextsOfTheLibraryAreExplained(t *testing.T) {
+	f := newFiles(t)
+	cert := func(file string) *x509.Certificate {
+		data, err := os.ReadFile(f.path(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		certs, err := certificates(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return certs[0]
+	}
+	f.issue("cli", issue.Options{Role: issue.CLI})
+	own, cli := cert("server.pem"), cert("cli.pem")
+	roots, none := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(f.ca.Cert)
+	at := time.Now()
+	for _, c := range []struct {
+		name  string
+		leaf  *x509.Certificate
+		roots *x509.CertPool
+		now   time.Time
+		want  string
+	}{
+		{"another authority", own, none, at, "its certificate is signed by an authority that this agent does not trust: see ca_file"},
+		{"expired", own, roots, own.NotAfter.Add(time.Hour), "its certificate expired on " + day(own.NotAfter)},
+		{"not yet valid", own, roots, own.NotBefore.Add(-time.Hour), "its certificate is not yet valid: its time begins on " + day(own.NotBefore) + "; compare the clocks"},
+		{"for another side", cli, roots, at, "its certificate may not be used for this side of a connection (extended key usage)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := c.leaf.Verify(x509.VerifyOptions{Roots: c.roots, CurrentTime: c.now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+			text := errors.New((&tls.CertificateVerificationError{Err: err}).Error())
+			if got := Explain(text).Error(); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }

@@ -155,6 +155,9 @@ func (s *Store) look() {
 	s.mu.Lock()
 	mended := s.last != nil
 	s.mu.Unlock()
+	if mended && !fresh.differs(st) {
+		s.log.Info("the certificate files can be used again; they are those in force")
+	}
 	if mended || fresh.differs(st) {
 		s.commit(fresh)
 	}
