@@ -252,6 +252,7 @@ func (c *commandLine) run(t *testing.T, line string) (code int, out, errOut stri
 // TestConsulCommandLines runs command lines of Consul's users, with a program
 // of that name, and compares what comes out.
 func TestConsulCommandLines(t *testing.T) {
+	t.Parallel()
 	c := startCommandLine(t)
 	rows := corpus()
 	if len(rows) < 80 {

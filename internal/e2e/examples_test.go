@@ -77,6 +77,7 @@ func (c *commandLine) here(line string) string {
 // those of their help, against an agent that has what they name. An example
 // that is neither run with success nor listed above fails the test.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	c := startCommandLine(t)
 	pages, err := filepath.Glob("../../docs/reference/cli/ctl*.md")
 	if err != nil || len(pages) == 0 {

@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	binDir := *program
 	if binDir == "" {
 		binDir = t.TempDir()

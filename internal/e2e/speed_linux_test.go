@@ -23,7 +23,7 @@ const plainLimit = 20 * time.Millisecond
 // end, and to as much processor time. The quickest of some runs counts, because a
 // busy machine makes any one slow; and where even ctl version, run in turns with the
 // command, takes longer than its limit, the command may take longer by the same
-// factor. The median is logged.
+// factor. The median is logged. It is alone: the tests that run in parallel follow.
 func TestCommandsAreQuick(t *testing.T) {
 	c := startCommandLine(t)
 	for _, r := range []struct {

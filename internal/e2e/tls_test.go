@@ -172,6 +172,7 @@ func presents(t *testing.T, address, protocol string) string {
 // gets a new certificate, one after the other, while clients write through all of
 // them. No write fails, even those of one attempt.
 func TestCertificatesAreReplacedUnderWrites(t *testing.T) {
+	t.Parallel()
 	c := startSecure(t)
 	client := c.client()
 	for i := range c.procs {

@@ -193,7 +193,7 @@ memory
 // TestScenariosWork runs every scenario against the real program, small: it
 // proves that they measure something, not how much.
 func TestScenariosWork(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), guard)
 	defer cancel()
 	c := DefaultConfig()
 	c.Dir, c.Log = t.TempDir(), testLog{t}

@@ -16,7 +16,7 @@ import (
 func TestTenThousandWatchers(t *testing.T) {
 	const n = 10_000
 	raiseFileLimit(t, n+1000)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), guard)
 	defer cancel()
 	c := DefaultConfig()
 	c.Dir = t.TempDir()
