@@ -189,7 +189,7 @@ func logSize(t *testing.T, c *Cluster, i int) int {
 // awaitSnapshot waits until server i has a snapshot on disk.
 func (c *Cluster) awaitSnapshot(t *testing.T, i int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := c.proc(i).Await(ctx, 20*time.Millisecond, func(context.Context) bool {
 		found, err := filepath.Glob(filepath.Join(c.specs[i].Dir, "data", "raft", "snapshots", "*", "meta.json"))
@@ -202,7 +202,7 @@ func (c *Cluster) awaitSnapshot(t *testing.T, i int) {
 
 func (c *Cluster) awaitLeader(t *testing.T) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	leader := -1
 	err := c.proc(0).Await(ctx, 20*time.Millisecond, func(ctx context.Context) bool {
@@ -224,7 +224,7 @@ func (c *Cluster) awaitSame(t *testing.T, leader, i int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var got map[string]Entry
 	err = c.proc(i).Await(ctx, 5*time.Millisecond, func(ctx context.Context) bool {
@@ -301,7 +301,7 @@ func (c *Cluster) refuses(t *testing.T, what, path string, want map[string]Entry
 	if err := c.Start(0); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	p := c.proc(0)
 	err := p.Await(ctx, 5*time.Millisecond, func(ctx context.Context) bool {

@@ -25,7 +25,7 @@ var (
 var addresses agentproc.Allocator
 
 // patience bounds every wait of a script.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // atOnce is how many scripts a processor runs at once unless -parallel says
 // otherwise: most of the time they wait for gossip and elections.

@@ -176,7 +176,7 @@ func TestCertificatesAreReplacedUnderWrites(t *testing.T) {
 	c := startSecure(t)
 	client := c.client()
 	for i := range c.procs {
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		err := c.procs[i].Await(ctx, 50*time.Millisecond, func(ctx context.Context) bool { return c.write(ctx, client, i, "ready", "1") == nil })
 		cancel()
 		if err != nil {
@@ -209,7 +209,7 @@ func TestCertificatesAreReplacedUnderWrites(t *testing.T) {
 	for i, p := range c.procs {
 		before := len(loaded.FindAllString(p.LogTail(1<<20), -1))
 		serial := c.put(i)
-		wait, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		wait, cancel := context.WithTimeout(t.Context(), patience)
 		err := p.Await(wait, 20*time.Millisecond, func(context.Context) bool {
 			return len(loaded.FindAllString(p.LogTail(1<<20), -1)) > before
 		})
@@ -229,7 +229,7 @@ func TestCertificatesAreReplacedUnderWrites(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(c.dir, fmt.Sprintf("%d-cert.pem", i)), []byte("broken"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		wait, cancel = context.WithTimeout(t.Context(), 30*time.Second)
+		wait, cancel = context.WithTimeout(t.Context(), patience)
 		err = p.Await(wait, 20*time.Millisecond, func(context.Context) bool {
 			return strings.Contains(p.LogTail(1<<20), "the old certificates stay in force")
 		})

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait.
-const patience = 40 * time.Second
+const patience = 60 * time.Second
 
 var (
 	programs  = flag.String("programs", "", "directory with the programs 1.2.0/ctl and 1.1.0/ctl; empty builds them")
@@ -319,73 +319,78 @@ func (w *ward) healthy() {
 	w.finds(sick{text: []string{"Nothing wrong was found."}})
 }
 
-// finds asks doctor until it finds what is wanted, and nothing else, and looks
-// at its report in both forms. args are doctor's; without any, all agents that
-// run are asked.
+// finds asks doctor until it finds what is wanted, and nothing else, and says so
+// in both forms: what it says of some things follows what it finds by seconds. args
+// are doctor's; without any, all agents that run are asked.
 func (w *ward) finds(want sick, args ...string) {
 	w.t.Helper()
 	if len(args) == 0 {
 		args = w.running()
 	}
-	r, code := w.await(want.found, args)
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		text, wrong := w.look(want, args)
+		if len(wrong) == 0 {
+			w.t.Logf("\n%s", text)
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			w.t.Fatalf("after %v:\n%s", patience, strings.Join(wrong, "\n"))
+		}
+	}
+}
+
+// look asks doctor once, in both forms, and returns what people read and all that
+// is not as wanted.
+func (w *ward) look(want sick, args []string) (text string, wrong []string) {
+	w.t.Helper()
+	miss := func(format string, a ...any) { wrong = append(wrong, fmt.Sprintf(format, a...)) }
+	out, code := w.ctl(append([]string{"doctor", "-o", "json"}, args...)...)
+	var r report
+	if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Agents) == 0 || r.found() != want.found {
+		miss("doctor finds %q, want %q; exit code %d:\n%s", r.found(), want.found, code, out)
+		return "", wrong
+	}
 	exit := 16
 	if !strings.Contains(want.found, "critical") && !strings.Contains(want.found, "warning") {
 		exit = 0
 	}
 	if code != exit || r.Healthy != (exit == 0) {
-		w.t.Errorf("exit code %d, healthy %t", code, r.Healthy)
+		miss("exit code %d, healthy %t", code, r.Healthy)
 	}
+	lines := want.text
 	for i, f := range r.Findings {
+		lines = append(lines[:len(lines):len(lines)], strings.ToUpper(f.Severity)+"\n", "    fix:  ", "    seen: ")
 		if f.Summary == "" || f.Fix == "" || len(f.Evidence) == 0 {
-			w.t.Errorf("a finding without summary, evidence or fix: %+v", f)
+			miss("a finding without summary, evidence or fix: %+v", f)
 		}
 		if i > 0 {
 			continue
 		}
 		for _, e := range want.evidence {
 			if !strings.Contains(strings.Join(f.Evidence, "\n"), e) {
-				w.t.Errorf("no %q in the evidence\n%s", e, strings.Join(f.Evidence, "\n"))
+				miss("no %q in the evidence\n%s", e, strings.Join(f.Evidence, "\n"))
 			}
 		}
 		for _, x := range want.fix {
 			if !strings.Contains(f.Fix, x) {
-				w.t.Errorf("no %q in the fix %q", x, f.Fix)
+				miss("no %q in the fix %q", x, f.Fix)
 			}
 		}
 	}
-	text, code := w.ctl(append([]string{"doctor"}, args...)...)
-	w.t.Logf("\n%s", text)
+	text, code = w.ctl(append([]string{"doctor"}, args...)...)
 	if code != exit {
-		w.t.Errorf("exit code %d of the text form", code)
+		miss("exit code %d of the text form", code)
 	}
-	for _, f := range r.Findings {
-		want.text = append(want.text, strings.ToUpper(f.Severity)+"\n", "    fix:  ", "    seen: ")
-	}
-	for _, x := range want.text {
+	for _, x := range lines {
 		if !strings.Contains(text, x) {
-			w.t.Errorf("no %q in\n%s", x, text)
+			miss("no %q in\n%s", x, text)
 		}
 	}
-}
-
-// await asks until the findings are those wanted.
-func (w *ward) await(found string, args []string) (report, int) {
-	w.t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		out, code := w.ctl(append([]string{"doctor", "-o", "json"}, args...)...)
-		var r report
-		err := json.Unmarshal([]byte(out), &r)
-		if err == nil && len(r.Agents) > 0 && r.found() == found {
-			return r, code
-		}
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			w.t.Fatalf("after %v doctor finds %q, want %q; exit code %d:\n%s", patience, r.found(), found, code, out)
-		}
-	}
+	return text, wrong
 }
