@@ -22,8 +22,8 @@ const plainLimit = 20 * time.Millisecond
 // TestCommandsAreQuick holds commands to their time, from their start to their
 // end, and to as much processor time. The quickest of some runs counts, because a
 // busy machine makes any one slow; and where even ctl version, run in turns with the
-// command, takes longer than its limit, the command may take longer by the same
-// factor. The median is logged. It is alone: the tests that run in parallel follow.
+// command, mostly takes longer than its limit, the command may take longer by the
+// same factor. The median is logged. It is alone: the tests that run in parallel follow.
 func TestCommandsAreQuick(t *testing.T) {
 	c := startCommandLine(t)
 	for _, r := range []struct {
@@ -51,7 +51,7 @@ func TestCommandsAreQuick(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var took, busy, plain []time.Duration
 			allowed := func() time.Duration {
-				slowness := max(1, float64(slices.Min(plain))/float64(plainLimit))
+				slowness := max(1, float64(median(plain))/float64(plainLimit))
 				return time.Duration(float64(r.limit) * slowness)
 			}
 			quick := func() bool { return slices.Min(took) <= allowed() && slices.Min(busy) <= r.limit }
@@ -64,13 +64,17 @@ func TestCommandsAreQuick(t *testing.T) {
 				plain = append(plain, c.direct(t, false, "version").took)
 			}
 			slices.Sort(took)
-			t.Logf("best %v, median %v, worst %v; processor time at best %v", took[0], took[len(took)/2], took[len(took)-1], slices.Min(busy))
+			t.Logf("best %v, median %v, worst %v; processor time at best %v", took[0], median(took), took[len(took)-1], slices.Min(busy))
 			if !quick() {
-				t.Errorf("best of %d runs: %v, limit %v; processor time %v, limit %v; ctl version took %v",
-					len(took), took[0], allowed(), slices.Min(busy), r.limit, slices.Min(plain))
+				t.Errorf("best of %d runs: %v, limit %v; processor time %v, limit %v; ctl version mostly took %v",
+					len(took), took[0], allowed(), slices.Min(busy), r.limit, median(plain))
 			}
 		})
 	}
+}
+
+func median(times []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(times))[len(times)/2]
 }
 
 // ran is how a command went.
