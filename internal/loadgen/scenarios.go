@@ -243,7 +243,7 @@ func calm(ctx context.Context, c Config) ([]Measurement, error) {
 }
 
 func memory(ctx context.Context, c Config) ([]Measurement, error) {
-	const name = "memory: resident, after five seconds of rest"
+	name := "memory: resident, after " + c.Duration.String() + " of rest"
 	var out []Measurement
 	measure := func(what string, dev bool, keys int) error {
 		p, err := c.single(ctx, "memory", dev, nil)
@@ -254,7 +254,7 @@ func memory(ctx context.Context, c Config) ([]Measurement, error) {
 		if err := fill(ctx, p.Spec.HTTPAddr(), keys); err != nil {
 			return err
 		}
-		backoff.Pause(ctx, 5*time.Second)
+		backoff.Pause(ctx, c.Duration)
 		u, err := p.Usage()
 		if err != nil {
 			return err
