@@ -402,6 +402,39 @@ func TestOnceWaitsForAll(t *testing.T) {
 	}
 }
 
+// TestOnceWaitsForEverythingShown has one part of a page come later than the
+// others.
+func TestOnceWaitsForEverythingShown(t *testing.T) {
+	for _, c := range []struct {
+		name, path string
+		late       func(*source.State)
+	}{
+		{"the nodes of the overview", "overview", func(s *source.State) { s.Nodes = source.Nodes{Status: source.Status{Phase: source.Loading}} }},
+		{"an open prefix", "kv/app/", func(s *source.State) { delete(s.KV.Levels, "app/") }},
+		{"the value of the selected key", "kv/greeting", func(s *source.State) { s.Key = source.Key{} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			whole, part := tuitest.Live(), tuitest.Live()
+			c.late(part)
+			feed := tuitest.NewFeed(part)
+			m := New(config(t, feed, c.path))
+			take := func() {
+				m.take()
+				m.at.page.Update(m.env())
+			}
+			take()
+			if m.at.page.Ready(m.state) {
+				t.Error("ready without it")
+			}
+			feed.Set(whole)
+			take()
+			if !m.at.page.Ready(m.state) {
+				t.Error("not ready though all is there")
+			}
+		})
+	}
+}
+
 func TestOnceSaysWhyNot(t *testing.T) {
 	s := tuitest.Loading()
 	s.Connection.Problem = &source.Problem{Kind: source.Unreachable, Text: "connection refused", Hint: "is the agent up?"}

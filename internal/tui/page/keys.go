@@ -66,8 +66,13 @@ func (p *keys) Interest() source.Interest {
 
 func (p *keys) Versions(s *source.State) [4]uint64 { return [4]uint64{s.KV.Version, s.Key.Version} }
 func (p *keys) Ready(s *source.State) bool {
-	l := s.KV.Levels[""]
-	return l != nil && settled(l.Status)
+	in := p.Interest()
+	for _, prefix := range in.Prefixes {
+		if l := s.KV.Levels[prefix]; l == nil || !settled(l.Status) {
+			return false
+		}
+	}
+	return in.Key == "" || s.Key.Key == in.Key && settled(s.Key.Status)
 }
 func (p *keys) Grid() (ui.Grid, int, int) { return p.tree, 0, p.y }
 

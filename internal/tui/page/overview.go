@@ -30,10 +30,10 @@ func (p *overview) Interest() source.Interest {
 
 func (p *overview) Versions(s *source.State) [4]uint64 {
 	// Each of these rises with every change, and so does their sum.
-	return [4]uint64{s.Problems.Version, s.Services.Version, s.Cluster.Version + s.Members.Version + s.Traffic.Version, s.Recent.Version}
+	return [4]uint64{s.Problems.Version, s.Services.Version + s.Nodes.Version, s.Cluster.Version + s.Members.Version + s.Traffic.Version, s.Recent.Version}
 }
 func (p *overview) Ready(s *source.State) bool {
-	return settled(s.Problems.Status, s.Services.Status, s.Cluster.Status, s.Members.Status)
+	return settled(s.Problems.Status, s.Services.Status, s.Nodes.Status, s.Cluster.Status, s.Members.Status)
 }
 func (p *overview) Update(env *Env) { p.table.Set(env.State.Problems.Rows) }
 
