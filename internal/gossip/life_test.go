@@ -341,6 +341,8 @@ func TestSubscriberSeesTheLastEventOfEachMember(t *testing.T) {
 		sub := a.Subscribe()
 		b, c := l.start(l.config(2)), l.start(l.config(3))
 		b.join(a)
+		await(t, 5*time.Second, "node-1=alive node-2=alive", a)
+		synctest.Wait() // or the third may be told of before the second
 		c.join(a)
 		await(t, 5*time.Second, "node-1=alive node-2=alive node-3=alive", a)
 		c.kill()
