@@ -37,6 +37,7 @@ type options struct {
 	noStream  bool
 	readOnly  bool
 	printKeys bool
+	schema    bool
 	ascii     bool
 	noMouse   bool
 	theme     string
@@ -69,7 +70,8 @@ ctl dash services/web
 ctl dash --once
 ctl dash raft -o json
 ctl dash --context=prod --read-only
-ctl dash --print-keys`,
+ctl dash --print-keys
+ctl dash --print-schema > dashboard.schema.json`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return cli.Usagef(cmd, "Too many arguments (expected 1, got %d)", len(args))
@@ -87,6 +89,7 @@ ctl dash --print-keys`,
 	flags.BoolVar(&o.noStream, "no-stream", false, "watch by blocking queries even where the agent has the change stream")
 	flags.BoolVar(&o.readOnly, "read-only", false, "change nothing, whatever is pressed")
 	flags.BoolVar(&o.printKeys, "print-keys", false, "print the keys and exit")
+	flags.BoolVar(&o.schema, "print-schema", false, "print the JSON Schema of dashboard.json, for editors, and exit")
 	flags.BoolVar(&o.ascii, "ascii", false, "use no signs but those of ASCII")
 	flags.BoolVar(&o.noMouse, "no-mouse", false, "leave the mouse to the terminal")
 	flags.StringVar(&o.theme, "theme", "", "`NAME` of the colours: "+strings.Join(ui.Themes(), ", "))
@@ -100,6 +103,9 @@ ctl dash --print-keys`,
 
 func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) error {
 	defer putOffCollection()()
+	if o.schema { // also where the settings are wrong: it helps to mend them
+		return o.writeSchema()
+	}
 	set, err := o.settings()
 	if err != nil {
 		return err

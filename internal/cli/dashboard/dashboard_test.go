@@ -20,7 +20,7 @@ func TestWrongCalls(t *testing.T) {
 		{"two screens", "", "dash services nodes", 1, []string{"Too many arguments (expected 1, got 2)"}},
 		{"a theme that does not exist", "", "dash --theme=pink", 1, []string{`no theme is called "pink"`, "colour-blind"}},
 		{"settings that are no JSON", "{\n  \"theme\": pink\n}", "dash --print-keys", 1, []string{"dashboard.json:2:", "invalid character"}},
-		{"settings with a key nobody knows", "{\n  \"colour\": 1\n}", "dash --print-keys", 1, []string{"dashboard.json:2:", `unknown field "colour"`, "known are theme"}},
+		{"settings with a key nobody knows", "{\n  \"colour\": 1\n}", "dash --print-keys", 1, []string{"dashboard.json:2:", `unknown field "colour"`, "known are $schema, theme"}},
 		{"a theme in the settings that does not exist", "{\n\"theme\": \"pink\"}", "dash --print-keys", 1, []string{`dashboard.json:2: theme: no theme is called "pink"`}},
 		{"a key for two things", "{\n\n\"keys\": {\"delete\": [\"j\"]}}", "dash --print-keys", 1, []string{"dashboard.json:3:", `key "j" is bound to`}},
 		{"an action nobody knows", `{"keys": {"fly": ["x"]}}`, "dash --print-keys", 1, []string{`no action is called "fly"`}},

@@ -18,16 +18,20 @@ import (
 
 // settings are what an operator wants of every dashboard, from dashboard.json in
 // the directory of the contexts.
+//
+// The tag doc of a field is its description in the schema, see there.
 type settings struct {
+	// Schema is for editors; the dashboard does not read it.
+	Schema string `json:"$schema" doc:"The schema of this file, for editors; ctl dash --print-schema prints it."`
 	// Theme is a name of ui.Themes.
-	Theme string `json:"theme"`
+	Theme string `json:"theme" doc:"Colours; --theme is stronger."`
 	// ASCII avoids all other signs, NoMouse leaves the mouse to the terminal.
-	ASCII   bool `json:"ascii"`
-	NoMouse bool `json:"no_mouse"`
+	ASCII   bool `json:"ascii" doc:"Use no signs but those of ASCII."`
+	NoMouse bool `json:"no_mouse" doc:"Leave the mouse to the terminal."`
 	// Keys are the keys of actions, by the names that --print-keys shows.
-	Keys map[ui.Action][]string `json:"keys"`
+	Keys map[ui.Action][]string `json:"keys" doc:"Keys of actions, by the names that ctl dash --print-keys shows. A key can mean one thing only."`
 	// Filters are saved under names, which the filter line takes as @name.
-	Filters map[string]string `json:"filters"`
+	Filters map[string]string `json:"filters" doc:"Filters by name; /@name filters by one."`
 
 	file string
 	data []byte
@@ -65,7 +69,7 @@ func (s *settings) read() error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(s); err != nil {
-		return fmt.Errorf("%s:%d: %w; known are theme, ascii, no_mouse, keys and filters", s.file, lineOf(data, err), err)
+		return fmt.Errorf("%s:%d: %w; known are %s", s.file, lineOf(data, err), err, members())
 	}
 	if s.Theme != "" && !slices.Contains(ui.Themes(), s.Theme) {
 		return fmt.Errorf("%s:%d: theme: no theme is called %q: there are %s", s.file, s.line("theme"), s.Theme, strings.Join(ui.Themes(), ", "))

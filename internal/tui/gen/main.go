@@ -36,6 +36,14 @@ func text(k *ui.KeyMap) string {
 ` + "```json\n" + `{"theme": "colour-blind", "keys": {"delete": ["X"], "page-down": ["pgdown", "ctrl+d"]}, "filters": {"bad": "health:crit !test"}}
 ` + "```" + `
 
+` + "`ctl dash --print-schema`" + ` prints the JSON Schema of the file, with what every member means. Kept beside it and named in it, an
+editor completes and checks:
+
+` + "```sh\nctl dash --print-schema > ~/.config/ctl/dashboard.schema.json\n```" + `
+
+` + "```json\n" + `{"$schema": "./dashboard.schema.json", "theme": "high-contrast", "ascii": true, "no_mouse": true}
+` + "```" + `
+
 A key can mean one thing only. Where nothing may be changed, keys that change something do nothing but say why, and are
 left out of the help.
 `)
