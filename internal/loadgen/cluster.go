@@ -108,25 +108,34 @@ func (a *agents) leader(ctx context.Context) (leader, follower int, err error) {
 }
 
 func (a *agents) json(ctx context.Context, i int, path string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.procs[i].Spec.HTTPAddr()+path, nil)
+	body, err := a.send(ctx, http.MethodGet, i, path)
 	if err != nil {
 		return err
 	}
+	return json.Unmarshal([]byte(body), into)
+}
+
+// send makes a request without a body and returns the answer's.
+func (a *agents) send(ctx context.Context, method string, i int, path string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+a.procs[i].Spec.HTTPAddr()+path, nil)
+	if err != nil {
+		return "", err
+	}
 	resp, err := a.http.Do(req)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: status %d: %s", path, resp.StatusCode, body)
+		return "", fmt.Errorf("%s %s: status %d: %s", method, path, resp.StatusCode, body)
 	}
-	return json.Unmarshal(body, into)
+	return string(body), nil
 }
 
 // stat returns one number of an agent's statistics, as /v1/agent/self has them.
