@@ -24,7 +24,7 @@ type signalCounter chan struct{}
 
 func (c signalCounter) Inc() { close(c) }
 
-func startMux(t *testing.T, cfg MuxConfig) (*Mux, func()) {
+func startMux(t testing.TB, cfg MuxConfig) (*Mux, func()) {
 	t.Helper()
 	cfg.Listener = listen(t)
 	m, err := NewMux(cfg)

@@ -21,12 +21,12 @@ import (
 
 // pki is an authority and the files of what it signed.
 type pki struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	ca  *issue.Authority
 }
 
-func newPKI(t *testing.T) *pki {
+func newPKI(t testing.TB) *pki {
 	t.Helper()
 	ca, err := issue.NewAuthority(issue.AuthorityOptions{Domain: "consul", NotBefore: time.Now().Add(-100 * time.Hour), Life: 1000 * time.Hour})
 	if err != nil {
@@ -138,7 +138,7 @@ type port struct {
 	log  lines
 }
 
-func startPort(t *testing.T, s *tlsconf.Store, log *slog.Logger, l lines) *port {
+func startPort(t testing.TB, s *tlsconf.Store, log *slog.Logger, l lines) *port {
 	t.Helper()
 	cfg := MuxConfig{Logger: log, HandshakeTimeout: time.Minute}
 	if s != nil {
