@@ -395,6 +395,27 @@ func TestRefusedAgentIsTold(t *testing.T) {
 	}
 }
 
+// TestWhoSpeaksPlainTextIsTold: a server that takes TLS only just ends the
+// connection; the agent that speaks plain text says what that may mean.
+func TestWhoSpeaksPlainTextIsTold(t *testing.T) {
+	p := newPKI(t)
+	log, logger := newLines()
+	port := startPort(t, p.store(logger, nil), logger, log)
+	plain := p.store(slog.New(slog.DiscardHandler), func(c *tlsconf.Config) {
+		c.Server, c.InternalRPC = false, tlsconf.Settings{}
+	})
+	for name, protocol := range map[string]string{"Raft": tlsconf.ProtocolRaft, "RPC": tlsconf.ProtocolRPC} {
+		err := port.speak(t, name, plain.Dialer(protocol, tcp), echo)
+		if err == nil || !strings.Contains(err.Error(), "it may take TLS only, and this agent speaks plain text (tls.internal_rpc.verify_outgoing)") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	open := startPort(t, plain, logger, log)
+	if err := open.speak(t, "RPC", plain.Dialer(tlsconf.ProtocolRPC, tcp), echo); err != nil {
+		t.Errorf("in plain text on both sides: %v", err)
+	}
+}
+
 func TestTLSHandshakeIsBounded(t *testing.T) {
 	p := newPKI(t)
 	log, logger := newLines()

@@ -503,12 +503,12 @@ func (s *Store) Journal() *Journal { return s.journal }
 // Dial is a function that opens a connection.
 type Dial = func(ctx context.Context, addr string) (net.Conn, error)
 
-// Dialer returns what opens connections to servers for a protocol: dial itself
-// where they are in plain text, and TLS over it otherwise. A failed handshake is
-// noted in the journal.
+// Dialer returns what opens connections to servers for a protocol: those of dial
+// where they are in plain text, and TLS over them otherwise. A failed handshake
+// is noted in the journal.
 func (s *Store) Dialer(protocol string, dial Dial) Dial {
 	if !s.outgoingTLS() {
-		return dial
+		return plainly(dial)
 	}
 	return func(ctx context.Context, addr string) (net.Conn, error) {
 		if s.cfg.Automatic && protocol != ProtocolSign && !s.hasOwn() {
