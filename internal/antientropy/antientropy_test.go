@@ -207,7 +207,7 @@ func (w *world) register(t *testing.T, definition string) {
 		err = d.Validate()
 	}
 	if err == nil {
-		err = w.state.RegisterService(d, local.FromAPI, false)
+		err = w.state.RegisterService(d, local.FromAPI, false, nil)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +243,7 @@ func TestChangesAreToldAtOnceAndQuietStaysQuiet(t *testing.T) {
 		if w.catalog.reads < 8 || w.catalog.reads > 20 {
 			t.Errorf("%d reads in ten minutes, want two each one to two minutes", w.catalog.reads)
 		}
-		if err := w.state.DeregisterService("web"); err != nil {
+		if err := w.state.DeregisterService("web", nil); err != nil {
 			t.Fatal(err)
 		}
 		w.expect(t, "deregister b", "deregister service:web:1", "deregister web")
@@ -413,7 +413,7 @@ func TestManyAreToldTogether(t *testing.T) {
 		}
 		w.catalog.requests = nil
 		for i := range 100 {
-			if err := w.state.DeregisterService(fmt.Sprintf("s%03d", i)); err != nil {
+			if err := w.state.DeregisterService(fmt.Sprintf("s%03d", i), nil); err != nil {
 				t.Error(err)
 			}
 		}

@@ -37,7 +37,7 @@ func BenchmarkQuietSync(b *testing.B) {
 			err = d.Validate()
 		}
 		if err == nil {
-			err = state.RegisterService(d, local.FromAPI, false)
+			err = state.RegisterService(d, local.FromAPI, false, nil)
 		}
 		if err != nil {
 			b.Fatal(err)

@@ -165,7 +165,7 @@ const webText = `{"Name":"web","Port":80,"Checks":[{"CheckID":"alive","TTL":"100
 // register registers as the agent's HTTP API does.
 func (w *town) register(text string) {
 	w.t.Helper()
-	if err := w.state.RegisterService(definition(w.t, text), local.FromAPI, false); err != nil {
+	if err := w.state.RegisterService(definition(w.t, text), local.FromAPI, false, nil); err != nil {
 		w.t.Fatal(err)
 	}
 	if w.syncer.Push(w.t.Context()) != nil {
@@ -405,7 +405,7 @@ func TestOnlyAgentsAreRemembered(t *testing.T) {
 		w.put("deregister", `{"Node":"external","ServiceID":"db"}`)
 		w.put("deregister", `{"Node":"n1","ServiceID":"never"}`)
 		w.register(webText)
-		if err := w.state.DeregisterService("web"); err != nil {
+		if err := w.state.DeregisterService("web", nil); err != nil {
 			t.Fatal(err)
 		}
 		w.want("deregistered at the agent")

@@ -51,7 +51,15 @@ const sourceRemote = "remote"
 // keeper keeps registrations in the data directory; none for "".
 type keeper struct {
 	dir  string
-	file *journal.Journal // nil before Load
+	file file // nil before Load
+}
+
+// file is what a keeper needs of a *journal.Journal.
+type file interface {
+	Append(records ...journal.Record) (journal.Mark, error)
+	Flush(m journal.Mark) error
+	Tidy()
+	Close() error
 }
 
 var errNotLoaded = errors.New("what the data directory keeps was not taken in yet")
@@ -68,11 +76,20 @@ func (k *keeper) write(records []journal.Record) (journal.Mark, error) {
 	return k.file.Append(records...)
 }
 
-func (k *keeper) flush(m journal.Mark) error {
-	if k.file == nil {
+// flush returns when what is before the mark survives a power cut. Unless it is
+// nil, meanwhile is called while the disk is waited for, and waited for, too.
+func (k *keeper) flush(m journal.Mark, meanwhile func()) error {
+	if meanwhile == nil {
+		meanwhile = func() {}
+	}
+	if k.file == nil || m == 0 {
+		meanwhile()
 		return nil
 	}
-	return k.file.Flush(m)
+	flushed := make(chan error, 1)
+	go func() { flushed <- k.file.Flush(m) }() // awaited below
+	meanwhile()
+	return <-flushed
 }
 
 func record(kind, id string, v any) (journal.Record, error) {
@@ -149,7 +166,7 @@ func (s *State) keepFate() error {
 	if err != nil {
 		return err
 	}
-	return s.keep.flush(mark)
+	return s.keep.flush(mark, nil)
 }
 
 func (s *State) writeFate() (journal.Mark, error) {

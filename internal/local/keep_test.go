@@ -117,7 +117,7 @@ func TestMovingIsBrokenOff(t *testing.T) {
 		must(t, s.Close())
 	}
 	s, _ := logged(t, dir)
-	must(t, s.DeregisterService("web"))
+	must(t, s.DeregisterService("web", nil))
 	must(t, s.Close())
 	if s, _ = logged(t, dir); names(s) != "" {
 		t.Errorf("%s came back", names(s))
@@ -143,17 +143,17 @@ func TestCutFile(t *testing.T) {
 		points = append(points, point{info.Size(), names(s) + " " + states(s)})
 	}
 	note()
-	must(t, s.RegisterService(service(t, `{"name":"web","checks":[{"tcp":":1","interval":"1h"},{"tcp":":2","interval":"1h"}]}`), local.FromAPI, false))
+	must(t, s.RegisterService(service(t, `{"name":"web","checks":[{"tcp":":1","interval":"1h"},{"tcp":":2","interval":"1h"}]}`), local.FromAPI, false, nil))
 	note()
-	must(t, s.RegisterCheck(check(t, `{"name":"disk","ttl":"1h","status":"passing"}`), local.FromAPI))
+	must(t, s.RegisterCheck(check(t, `{"name":"disk","ttl":"1h","status":"passing"}`), local.FromAPI, nil))
 	note()
 	must(t, s.UpdateTTL("disk", checks.Warning, "hm"))
 	note()
-	must(t, s.RegisterService(service(t, `{"name":"web","check":{"checkid":"service:web:2","tcp":":1","interval":"1h"}}`), local.FromAPI, true))
+	must(t, s.RegisterService(service(t, `{"name":"web","check":{"checkid":"service:web:2","tcp":":1","interval":"1h"}}`), local.FromAPI, true, nil))
 	note()
-	must(t, s.DeregisterCheck("disk"))
+	must(t, s.DeregisterCheck("disk", nil))
 	note()
-	must(t, s.DeregisterService("web"))
+	must(t, s.DeregisterService("web", nil))
 	note()
 	whole, err := os.ReadFile(path)
 	must(t, err)
@@ -183,7 +183,7 @@ func TestDamagedFile(t *testing.T) {
 	path := filepath.Join(dir, "registrations")
 	s, _ := logged(t, dir)
 	for _, name := range []string{"a", "b", "c"} {
-		must(t, s.RegisterService(service(t, `{"name":"`+name+`"}`), local.FromAPI, false))
+		must(t, s.RegisterService(service(t, `{"name":"`+name+`"}`), local.FromAPI, false, nil))
 	}
 	must(t, s.Close())
 	b, err := os.ReadFile(path)
@@ -210,13 +210,13 @@ func TestDamagedFile(t *testing.T) {
 func TestWhatCannotBeKept(t *testing.T) {
 	t.Parallel()
 	s, _ := logged(t, t.TempDir())
-	must(t, s.RegisterService(service(t, `{"name":"web","check":{"ttl":"1h"}}`), local.FromAPI, false))
+	must(t, s.RegisterService(service(t, `{"name":"web","check":{"ttl":"1h"}}`), local.FromAPI, false, nil))
 	must(t, s.Close())
 	before := names(s) + " " + states(s)
 	for what, err := range map[string]error{
-		"register service": s.RegisterService(service(t, `{"name":"api"}`), local.FromAPI, false), "replace": s.RegisterService(service(t, `{"name":"web","port":1}`), local.FromAPI, true),
-		"register check": s.RegisterCheck(check(t, `{"name":"disk","ttl":"1h"}`), local.FromAPI), "maintenance": s.SetNodeMaintenance(true, ""),
-		"deregister service": s.DeregisterService("web"), "deregister check": s.DeregisterCheck("service:web"),
+		"register service": s.RegisterService(service(t, `{"name":"api"}`), local.FromAPI, false, nil), "replace": s.RegisterService(service(t, `{"name":"web","port":1}`), local.FromAPI, true, nil),
+		"register check": s.RegisterCheck(check(t, `{"name":"disk","ttl":"1h"}`), local.FromAPI, nil), "maintenance": s.SetNodeMaintenance(true, "", nil),
+		"deregister service": s.DeregisterService("web", nil), "deregister check": s.DeregisterCheck("service:web", nil),
 	} {
 		if !errors.Is(err, journal.ErrClosed) {
 			t.Errorf("%s: %v", what, err)
@@ -226,7 +226,7 @@ func TestWhatCannotBeKept(t *testing.T) {
 		t.Errorf("now %s, before %s", after, before)
 	}
 	unloaded := local.New(local.Config{Dir: t.TempDir()}, checks.New(checks.Config{}))
-	if err := unloaded.RegisterService(service(t, `{"name":"web"}`), local.FromAPI, false); err == nil {
+	if err := unloaded.RegisterService(service(t, `{"name":"web"}`), local.FromAPI, false, nil); err == nil {
 		t.Error("registered without the data directory taken in")
 	}
 }
@@ -249,17 +249,17 @@ func TestManyAtOnce(t *testing.T) {
 						err = d.Validate()
 					}
 					if err == nil {
-						err = s.RegisterService(d, local.FromAPI, i%2 == 0)
+						err = s.RegisterService(d, local.FromAPI, i%2 == 0, nil)
 					}
 					if err != nil {
 						t.Error(err)
 					}
 				case 4:
 					_ = s.UpdateTTL(name+"-1", checks.Passing, fmt.Sprint(w, i)) // it may be gone
-					_ = s.DeregisterCheck(name + "-2")                           // the same
+					_ = s.DeregisterCheck(name+"-2", nil)                        // the same
 				case 5:
-					_ = s.DeregisterService(name) // it may be gone
-					if err := s.SetNodeMaintenance(i%4 == 1, ""); err != nil {
+					_ = s.DeregisterService(name, nil) // it may be gone
+					if err := s.SetNodeMaintenance(i%4 == 1, "", nil); err != nil {
 						t.Error(err)
 					}
 				}
@@ -307,7 +307,7 @@ func BenchmarkRegister(b *testing.B) {
 							err = d.Validate()
 						}
 						if err == nil {
-							err = s.RegisterService(d, local.FromAPI, false)
+							err = s.RegisterService(d, local.FromAPI, false, nil)
 						}
 						if err != nil {
 							b.Error(err)
@@ -334,7 +334,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 		err = local.ValidateCheck(d)
 	}
 	if err == nil {
-		err = s.RegisterCheck(d, local.FromAPI)
+		err = s.RegisterCheck(d, local.FromAPI, nil)
 	}
 	for i := 0; err == nil && b.Loop(); i++ {
 		err = s.UpdateTTL("c", []string{checks.Passing, checks.Warning}[i%2], "")

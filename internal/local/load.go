@@ -165,7 +165,7 @@ func (s *State) moveFiles(values map[string][]byte) error {
 	}
 	mark, err := s.keep.write(records)
 	if err == nil {
-		err = s.keep.flush(mark)
+		err = s.keep.flush(mark, nil)
 	}
 	if err != nil {
 		return err

@@ -284,7 +284,7 @@ func (s *State) Run(ctx context.Context, ready func()) error {
 		}
 		for id, check := range s.overdue(time.Now()) {
 			s.log.Info("deregistering a service that was critical for too long", logging.KeyService, id, logging.KeyCheck, check)
-			if err := s.DeregisterService(id); err != nil {
+			if err := s.DeregisterService(id, nil); err != nil {
 				s.log.Warn("a critical service could not be deregistered", logging.KeyService, id, logging.KeyError, err)
 			}
 		}

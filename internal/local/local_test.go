@@ -94,7 +94,7 @@ func TestProxyIsShownInOneSpelling(t *testing.T) {
 		`{"Name":"p","Kind":"connect-proxy","Port":1,"Proxy":` + want + `}`,
 	} {
 		s := newState(t, t.TempDir())
-		must(t, s.RegisterService(service(t, text), local.FromAPI, false))
+		must(t, s.RegisterService(service(t, text), local.FromAPI, false, nil))
 		got, err := json.Marshal(s.Service("p").Proxy)
 		if err != nil || string(got) != want {
 			t.Errorf("got %s %v, want %s", got, err, want)
@@ -112,7 +112,7 @@ func TestProxyIsShownInOneSpelling(t *testing.T) {
 // TestEmptyCheckIsNone registers a service as clients do that always send a Check.
 func TestEmptyCheckIsNone(t *testing.T) {
 	s := newState(t, "")
-	must(t, s.RegisterService(service(t, `{"Name":"w","Check":{"Name":"","TTL":"","Header":null,"TLSSkipVerify":false},"Checks":[{"TTL":"1h"}]}`), local.FromAPI, false))
+	must(t, s.RegisterService(service(t, `{"Name":"w","Check":{"Name":"","TTL":"","Header":null,"TLSSkipVerify":false},"Checks":[{"TTL":"1h"}]}`), local.FromAPI, false, nil))
 	if got, want := states(s), "service:w=critical"; got != want {
 		t.Errorf("checks %s, want %s", got, want)
 	}
@@ -128,20 +128,20 @@ func TestEmptyCheckIsNone(t *testing.T) {
 func TestRestart(t *testing.T) {
 	dir := t.TempDir()
 	s := newState(t, dir)
-	must(t, s.RegisterService(service(t, `{"name":"web","tags":["a"],"token":"s","checks":[{"ttl":"1h"},{"tcp":":1","interval":"1h","status":"passing"}]}`), local.FromAPI, false))
-	must(t, s.RegisterService(service(t, `{"name":"gone"}`), local.FromAPI, false))
-	must(t, s.RegisterService(service(t, `{"name":"file","check":{"ttl":"1h"}}`), local.FromFile, false))
-	must(t, s.RegisterCheck(check(t, `{"name":"disk","ttl":"1h"}`), local.FromAPI))
+	must(t, s.RegisterService(service(t, `{"name":"web","tags":["a"],"token":"s","checks":[{"ttl":"1h"},{"tcp":":1","interval":"1h","status":"passing"}]}`), local.FromAPI, false, nil))
+	must(t, s.RegisterService(service(t, `{"name":"gone"}`), local.FromAPI, false, nil))
+	must(t, s.RegisterService(service(t, `{"name":"file","check":{"ttl":"1h"}}`), local.FromFile, false, nil))
+	must(t, s.RegisterCheck(check(t, `{"name":"disk","ttl":"1h"}`), local.FromAPI, nil))
 	must(t, s.UpdateTTL("service:web:1", checks.Passing, "fine"))
-	must(t, s.SetNodeMaintenance(true, "why"))
-	must(t, s.DeregisterService("gone"))
+	must(t, s.SetNodeMaintenance(true, "why", nil))
+	must(t, s.DeregisterService("gone", nil))
 	must(t, s.Close())
 
 	for _, what := range []string{"registered", "loaded"} {
 		scripts := local.New(local.Config{Node: local.Node{Name: "n1"}, Dir: dir, AllowScripts: true}, checks.New(checks.Config{}))
 		must(t, scripts.Load())
 		if what == "registered" {
-			must(t, scripts.RegisterCheck(check(t, `{"name":"script","args":["true"],"interval":"1h"}`), local.FromAPI))
+			must(t, scripts.RegisterCheck(check(t, `{"name":"script","args":["true"],"interval":"1h"}`), local.FromAPI, nil))
 		}
 		if scripts.Check("script") == nil {
 			t.Error("a check that may run a program was left out")
@@ -166,14 +166,14 @@ func TestRestart(t *testing.T) {
 
 func TestReRegistration(t *testing.T) {
 	s := newState(t, "")
-	must(t, s.RegisterService(service(t, `{"name":"web","checks":[{"ttl":"1h","checkid":"a"},{"ttl":"1h","checkid":"b"}]}`), local.FromAPI, false))
+	must(t, s.RegisterService(service(t, `{"name":"web","checks":[{"ttl":"1h","checkid":"a"},{"ttl":"1h","checkid":"b"}]}`), local.FromAPI, false, nil))
 	must(t, s.UpdateTTL("a", checks.Passing, ""))
-	must(t, s.SetServiceMaintenance("web", true, ""))
-	must(t, s.RegisterService(service(t, `{"name":"web","check":{"ttl":"2h","checkid":"a"}}`), local.FromAPI, false))
+	must(t, s.SetServiceMaintenance("web", true, "", nil))
+	must(t, s.RegisterService(service(t, `{"name":"web","check":{"ttl":"2h","checkid":"a"}}`), local.FromAPI, false, nil))
 	if got, want := states(s), "_service_maintenance:web=critical a=passing b=critical"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	must(t, s.RegisterService(service(t, `{"name":"web","tags":["x"],"check":{"ttl":"2h","checkid":"a"}}`), local.FromAPI, true))
+	must(t, s.RegisterService(service(t, `{"name":"web","tags":["x"],"check":{"ttl":"2h","checkid":"a"}}`), local.FromAPI, true, nil))
 	if got, want := states(s), "_service_maintenance:web=critical a=passing"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -199,7 +199,7 @@ func TestReload(t *testing.T) {
 		}
 		return s.Reload(defs, single)
 	}
-	must(t, s.RegisterService(service(t, `{"name":"api","check":{"ttl":"1h"}}`), local.FromAPI, false))
+	must(t, s.RegisterService(service(t, `{"name":"api","check":{"ttl":"1h"}}`), local.FromAPI, false, nil))
 	must(t, load([]string{`{"name":"web","checks":[{"ttl":"1h"},{"ttl":"1h"}]}`, `{"name":"db"}`}, []string{`{"name":"disk","ttl":"1h"}`, `{"name":"extra","ttl":"1h","service_id":"web"}`}))
 	must(t, s.UpdateTTL("service:web:1", checks.Passing, ""))
 	if got, want := states(s), "disk=critical extra=critical service:api=critical service:web:1=passing service:web:2=critical"; got != want {
@@ -226,7 +226,7 @@ func TestReload(t *testing.T) {
 
 func TestAlias(t *testing.T) {
 	s := newState(t, "")
-	must(t, s.RegisterService(service(t, `{"name":"front","check":{"alias_service":"web"}}`), local.FromAPI, false))
+	must(t, s.RegisterService(service(t, `{"name":"front","check":{"alias_service":"web"}}`), local.FromAPI, false, nil))
 	step := func(what, want string) {
 		t.Helper()
 		if got := s.Check("service:front").Status; got != want {
@@ -234,18 +234,18 @@ func TestAlias(t *testing.T) {
 		}
 	}
 	step("unknown service", checks.Critical)
-	must(t, s.RegisterService(service(t, `{"name":"web"}`), local.FromAPI, false))
+	must(t, s.RegisterService(service(t, `{"name":"web"}`), local.FromAPI, false, nil))
 	step("no checks", checks.Passing)
-	must(t, s.RegisterCheck(check(t, `{"name":"w","ttl":"1h","service_id":"web","status":"passing"}`), local.FromAPI))
+	must(t, s.RegisterCheck(check(t, `{"name":"w","ttl":"1h","service_id":"web","status":"passing"}`), local.FromAPI, nil))
 	must(t, s.UpdateTTL("w", checks.Warning, "hm"))
 	step("warning", checks.Warning)
 	must(t, s.UpdateTTL("w", checks.Passing, ""))
 	step("passing", checks.Passing)
-	must(t, s.RegisterCheck(check(t, `{"name":"node","ttl":"1h"}`), local.FromAPI))
+	must(t, s.RegisterCheck(check(t, `{"name":"node","ttl":"1h"}`), local.FromAPI, nil))
 	step("a check of the node", checks.Critical)
-	must(t, s.DeregisterCheck("node"))
+	must(t, s.DeregisterCheck("node", nil))
 	step("without it", checks.Passing)
-	must(t, s.DeregisterService("web"))
+	must(t, s.DeregisterService("web", nil))
 	step("gone", checks.Critical)
 }
 
@@ -261,7 +261,7 @@ func TestCriticalServicesAreDeregistered(t *testing.T) {
 			`{"name":"well","check":{"ttl":"1h","deregister_critical_service_after":"1s","status":"passing"}}`,
 			`{"name":"never","check":{"ttl":"1h"}}`,
 		} {
-			must(t, s.RegisterService(service(t, text), local.FromAPI, false))
+			must(t, s.RegisterService(service(t, text), local.FromAPI, false, nil))
 		}
 		names := func() string {
 			var list []string
@@ -288,9 +288,9 @@ func TestCriticalServicesAreDeregistered(t *testing.T) {
 
 func TestMaintenance(t *testing.T) {
 	s := newState(t, "")
-	must(t, s.RegisterService(service(t, `{"name":"web"}`), local.FromAPI, false))
-	must(t, s.SetServiceMaintenance("web", true, "first"))
-	must(t, s.SetServiceMaintenance("web", true, "second"))
+	must(t, s.RegisterService(service(t, `{"name":"web"}`), local.FromAPI, false, nil))
+	must(t, s.SetServiceMaintenance("web", true, "first", nil))
+	must(t, s.SetServiceMaintenance("web", true, "second", nil))
 	want := &local.Check{
 		Node: "n1", CheckID: "_service_maintenance:web", Name: "Service Maintenance Mode", Status: checks.Critical, Notes: "first",
 		ServiceID: "web", ServiceName: "web", ServiceTags: []string{}, Type: "maintenance",
@@ -298,13 +298,13 @@ func TestMaintenance(t *testing.T) {
 	if d := cmp.Diff(s.Check("_service_maintenance:web"), want); d != "" {
 		t.Errorf("got - want +:\n%s", d)
 	}
-	must(t, s.SetServiceMaintenance("web", false, ""))
-	must(t, s.SetServiceMaintenance("web", false, ""))
-	must(t, s.SetNodeMaintenance(false, ""))
+	must(t, s.SetServiceMaintenance("web", false, "", nil))
+	must(t, s.SetServiceMaintenance("web", false, "", nil))
+	must(t, s.SetNodeMaintenance(false, "", nil))
 	if len(s.Checks()) != 0 {
 		t.Errorf("left %s", states(s))
 	}
-	if err := s.SetServiceMaintenance("no", true, ""); err == nil {
+	if err := s.SetServiceMaintenance("no", true, "", nil); err == nil {
 		t.Error("an unknown service was taken out")
 	}
 }
@@ -324,11 +324,11 @@ func FuzzService(f *testing.F) {
 			return
 		}
 		s := local.New(local.Config{Node: local.Node{Name: "n1"}}, checks.New(checks.Config{}))
-		must(t, s.RegisterService(d, local.FromAPI, true))
+		must(t, s.RegisterService(d, local.FromAPI, true, nil))
 		if row := s.Service(d.ID); row == nil || row.Service != d.Name {
 			t.Errorf("%q is not there", d.ID)
 		}
-		must(t, s.DeregisterService(d.ID))
+		must(t, s.DeregisterService(d.ID, nil))
 		if len(s.Checks()) != 0 {
 			t.Errorf("checks left: %s", states(s))
 		}
@@ -346,8 +346,8 @@ func FuzzCheck(f *testing.F) {
 			return
 		}
 		s := local.New(local.Config{Node: local.Node{Name: "n1"}}, checks.New(checks.Config{}))
-		if err := s.RegisterCheck(d, local.FromAPI); err == nil {
-			must(t, s.DeregisterCheck(d.ID))
+		if err := s.RegisterCheck(d, local.FromAPI, nil); err == nil {
+			must(t, s.DeregisterCheck(d.ID, nil))
 		}
 	})
 }

@@ -20,7 +20,11 @@ import (
 // same time wait for the disk together. When it cannot be written nothing has
 // changed; when it was written and cannot be flushed, it holds, and fails because
 // nobody knows whether it is there after a restart.
-func (s *State) RegisterService(d *ServiceDefinition, from Source, replace bool) error {
+//
+// Unless it is nil, meanwhile is called once the registration holds here, while
+// the disk is waited for. The catalog may be told of it then: after a power cut
+// what was kept decides, and the next full sync corrects the catalog.
+func (s *State) RegisterService(d *ServiceDefinition, from Source, replace bool, meanwhile func()) error {
 	if what := d.Unfindable(); what != "" && s.Service(d.ID) == nil {
 		s.log.Warn("a service cannot be found by DNS: "+what+" is no DNS label", logging.KeyService, d.ID)
 	}
@@ -34,7 +38,7 @@ func (s *State) RegisterService(d *ServiceDefinition, from Source, replace bool)
 	if err != nil {
 		return err
 	}
-	return s.keep.flush(mark)
+	return s.keep.flush(mark, meanwhile)
 }
 
 // enterService writes a registration and takes it in.
@@ -211,8 +215,8 @@ func (s *State) dropCheck(id string) {
 }
 
 // DeregisterService removes a service with its checks, for good when it returns.
-// It fails with NotFound for an unknown one.
-func (s *State) DeregisterService(id string) error {
+// It fails with NotFound for an unknown one. meanwhile is as with RegisterService.
+func (s *State) DeregisterService(id string, meanwhile func()) error {
 	mark, err := s.leave(func() (records []journal.Record, drop func(), err error) {
 		if s.services[id] == nil {
 			return nil, nil, errUnknownService(id)
@@ -222,7 +226,7 @@ func (s *State) DeregisterService(id string) error {
 	if err != nil {
 		return err
 	}
-	return s.keep.flush(mark)
+	return s.keep.flush(mark, meanwhile)
 }
 
 // leave writes the removals that what returns, and makes them with drop. It is
@@ -257,8 +261,8 @@ func (s *State) dropService(id string) {
 
 // RegisterCheck registers a check that ValidateCheck accepted, in place of one
 // with the id, whose state it keeps. It fails with NotFound when the service it
-// is for is not here, and as RegisterService does.
-func (s *State) RegisterCheck(d *checks.Definition, from Source) error {
+// is for is not here, and as RegisterService does, whose meanwhile it has.
+func (s *State) RegisterCheck(d *checks.Definition, from Source, meanwhile func()) error {
 	mark, err := func() (journal.Mark, error) {
 		s.registering.Lock()
 		defer s.registering.Unlock()
@@ -271,7 +275,7 @@ func (s *State) RegisterCheck(d *checks.Definition, from Source) error {
 	if err != nil {
 		return err
 	}
-	return s.keep.flush(mark)
+	return s.keep.flush(mark, meanwhile)
 }
 
 func (s *State) standalone(d *checks.Definition, from Source) (*check, error) {
@@ -285,8 +289,8 @@ func (s *State) standalone(d *checks.Definition, from Source) (*check, error) {
 }
 
 // DeregisterCheck removes a check, for good when it returns. It fails with
-// NotFound for an unknown one.
-func (s *State) DeregisterCheck(id string) error {
+// NotFound for an unknown one. meanwhile is as with RegisterService.
+func (s *State) DeregisterCheck(id string, meanwhile func()) error {
 	mark, err := s.leave(func() (records []journal.Record, drop func(), err error) {
 		if s.checks[id] == nil {
 			return nil, nil, errUnknownCheck(id)
@@ -296,7 +300,7 @@ func (s *State) DeregisterCheck(id string) error {
 	if err != nil {
 		return err
 	}
-	return s.keep.flush(mark)
+	return s.keep.flush(mark, meanwhile)
 }
 
 // Usable reports why Reload would refuse the definitions, and changes nothing.
@@ -332,7 +336,7 @@ func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition)
 	}
 	known, defined := map[string]bool{}, map[string]bool{}
 	for _, d := range services {
-		if err := s.RegisterService(d, FromFile, false); err != nil {
+		if err := s.RegisterService(d, FromFile, false, nil); err != nil {
 			return err
 		}
 		known[d.ID] = true
@@ -341,7 +345,7 @@ func (s *State) Reload(services []*ServiceDefinition, list []*checks.Definition)
 		}
 	}
 	for _, d := range list {
-		if err := s.RegisterCheck(d, FromFile); err != nil {
+		if err := s.RegisterCheck(d, FromFile, nil); err != nil {
 			return err
 		}
 		defined[d.ID] = true
@@ -377,7 +381,7 @@ func (s *State) dropUndefined(services, defined map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	return s.keep.flush(mark)
+	return s.keep.flush(mark, nil)
 }
 
 // Default reasons of maintenance.
@@ -387,17 +391,17 @@ const (
 )
 
 // SetNodeMaintenance takes the node out of service, or back in. Asking for what
-// is so already changes nothing.
-func (s *State) SetNodeMaintenance(on bool, reason string) error {
+// is so already changes nothing. meanwhile is as with RegisterService.
+func (s *State) SetNodeMaintenance(on bool, reason string, meanwhile func()) error {
 	if reason == "" {
 		reason = nodeReason
 	}
-	return s.maintain(NodeMaintenance, "Node Maintenance Mode", reason, on, nil)
+	return s.maintain(NodeMaintenance, "Node Maintenance Mode", reason, on, nil, meanwhile)
 }
 
 // SetServiceMaintenance takes a service out, or back in. It fails with NotFound
-// for an unknown one.
-func (s *State) SetServiceMaintenance(serviceID string, on bool, reason string) error {
+// for an unknown one. meanwhile is as with RegisterService.
+func (s *State) SetServiceMaintenance(serviceID string, on bool, reason string, meanwhile func()) error {
 	of := s.Service(serviceID)
 	if of == nil {
 		return errUnknownService(serviceID)
@@ -405,12 +409,12 @@ func (s *State) SetServiceMaintenance(serviceID string, on bool, reason string) 
 	if reason == "" {
 		reason = serviceReason
 	}
-	return s.maintain(serviceMaintenance+serviceID, "Service Maintenance Mode", reason, on, of)
+	return s.maintain(serviceMaintenance+serviceID, "Service Maintenance Mode", reason, on, of, meanwhile)
 }
 
-func (s *State) maintain(id, name, reason string, on bool, of *Service) error {
+func (s *State) maintain(id, name, reason string, on bool, of *Service, meanwhile func()) error {
 	if !on {
-		if err := s.DeregisterCheck(id); !failure.Is(err, failure.NotFound) {
+		if err := s.DeregisterCheck(id, meanwhile); !failure.Is(err, failure.NotFound) {
 			return err
 		}
 		return nil
@@ -432,7 +436,7 @@ func (s *State) maintain(id, name, reason string, on bool, of *Service) error {
 	if err != nil {
 		return err
 	}
-	return s.keep.flush(mark)
+	return s.keep.flush(mark, meanwhile)
 }
 
 func (s *State) tokenOf(serviceID string) string {

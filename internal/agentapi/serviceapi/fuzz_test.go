@@ -45,12 +45,12 @@ func FuzzRegister(f *testing.F) {
 func (f *fixture) clear(t *testing.T) {
 	t.Helper()
 	for _, s := range f.state.Services() {
-		if err := f.state.DeregisterService(s.ID); err != nil {
+		if err := f.state.DeregisterService(s.ID, nil); err != nil {
 			t.Errorf("service %q: %v", s.ID, err)
 		}
 	}
 	for _, c := range f.state.Checks() {
-		if err := f.state.DeregisterCheck(c.CheckID); err != nil {
+		if err := f.state.DeregisterCheck(c.CheckID, nil); err != nil {
 			t.Errorf("check %q: %v", c.CheckID, err)
 		}
 	}

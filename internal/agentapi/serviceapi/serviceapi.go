@@ -3,9 +3,10 @@
 // state, and take them out of service.
 //
 // Every route is answered by the agent that was asked, without a server. A
-// change is told to the catalog before it is answered; if that fails it is only
-// logged, because the change holds here and anti-entropy tells it later. The
-// edge reads and shapes, and asks authz; package local decides.
+// change is kept on disk and told to the catalog, both at once, before it is
+// answered; if telling fails it is only logged, because the change holds here and
+// anti-entropy tells it later. The edge reads and shapes, and asks authz; package
+// local decides.
 //
 // Source: the public documentation of the agent's service, check and health
 // HTTP API.
@@ -83,6 +84,9 @@ func (a *API) told(ctx context.Context) {
 	}
 }
 
+// telling returns told, for while the disk keeps the change.
+func (a *API) telling(ctx context.Context) func() { return func() { a.told(ctx) } }
+
 // mayService fails unless the request's token may access the service.
 func (a *API) mayService(ctx context.Context, r *httpapi.Request, name string, access authz.Access) error {
 	return authz.Require(ctx, a.Authz, r.Options.Token, authz.Service, name, access)
@@ -125,11 +129,7 @@ func (a *API) registerService(ctx context.Context, r *httpapi.Request) (*httpapi
 	if err != nil {
 		return nil, err
 	}
-	if err := a.State.RegisterService(d, local.FromAPI, replace); err != nil {
-		return nil, err
-	}
-	a.told(ctx)
-	return nil, nil
+	return nil, a.State.RegisterService(d, local.FromAPI, replace, a.telling(ctx))
 }
 
 // decode reads a body whose type reads itself: a name it does not know is an
@@ -159,11 +159,7 @@ func (a *API) deregisterService(ctx context.Context, r *httpapi.Request) (*httpa
 			return nil, err
 		}
 	}
-	if err := a.State.DeregisterService(id); err != nil {
-		return nil, err
-	}
-	a.told(ctx)
-	return nil, nil
+	return nil, a.State.DeregisterService(id, a.telling(ctx))
 }
 
 func (a *API) registerCheck(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
@@ -190,11 +186,7 @@ func (a *API) registerCheck(ctx context.Context, r *httpapi.Request) (*httpapi.R
 	if d.Runs() && !a.AllowScripts {
 		return nil, failure.New(failure.Invalid, textScripts)
 	}
-	if err := a.State.RegisterCheck(d, local.FromAPI); err != nil {
-		return nil, err
-	}
-	a.told(ctx)
-	return nil, nil
+	return nil, a.State.RegisterCheck(d, local.FromAPI, a.telling(ctx))
 }
 
 func (a *API) deregisterCheck(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
@@ -202,11 +194,7 @@ func (a *API) deregisterCheck(ctx context.Context, r *httpapi.Request) (*httpapi
 	if err := a.mayKnownCheck(ctx, r, id); err != nil {
 		return nil, err
 	}
-	if err := a.State.DeregisterCheck(id); err != nil {
-		return nil, err
-	}
-	a.told(ctx)
-	return nil, nil
+	return nil, a.State.DeregisterCheck(id, a.telling(ctx))
 }
 
 // mayKnownCheck is mayCheck for a check that may be here.
@@ -277,11 +265,7 @@ func (a *API) serviceMaintenance(ctx context.Context, r *httpapi.Request) (*http
 			return nil, err
 		}
 	}
-	if err := a.State.SetServiceMaintenance(id, on, r.Query.Get("reason")); err != nil {
-		return nil, err
-	}
-	a.told(ctx)
-	return nil, nil
+	return nil, a.State.SetServiceMaintenance(id, on, r.Query.Get("reason"), a.telling(ctx))
 }
 
 func (a *API) nodeMaintenance(ctx context.Context, r *httpapi.Request) (*httpapi.Response, error) {
@@ -292,11 +276,7 @@ func (a *API) nodeMaintenance(ctx context.Context, r *httpapi.Request) (*httpapi
 	if err := a.mayCheck(ctx, r, ""); err != nil {
 		return nil, err
 	}
-	if err := a.State.SetNodeMaintenance(on, r.Query.Get("reason")); err != nil {
-		return nil, err
-	}
-	a.told(ctx)
-	return nil, nil
+	return nil, a.State.SetNodeMaintenance(on, r.Query.Get("reason"), a.telling(ctx))
 }
 
 // selecting compiles the request's filter and resolves its token.
