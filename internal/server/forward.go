@@ -56,7 +56,8 @@ func (d *dispatcher) Here(w httpapi.Where, dc string) bool {
 
 func (d *dispatcher) ours(dc string) bool { return dc == "" || strings.EqualFold(dc, d.dc) }
 
-// Forward implements httpapi.Dispatcher: it hands the request to the leader.
+// Forward implements httpapi.Dispatcher: it hands the request to the leader, and
+// the answer says who that is.
 func (d *dispatcher) Forward(ctx context.Context, _ httpapi.Where, dc string, req *httpapi.WireRequest) (*httpapi.WireResponse, error) {
 	if !d.ours(dc) {
 		return nil, failure.New(failure.NoPath, failure.TextNoPath)
@@ -65,5 +66,9 @@ func (d *dispatcher) Forward(ctx context.Context, _ httpapi.Where, dc string, re
 	if addr == "" || id == d.id {
 		return nil, failure.New(failure.NoLeader, failure.TextNoLeader)
 	}
-	return Forward(ctx, d.pool, addr, req)
+	resp, err := Forward(ctx, d.pool, addr, req)
+	if err == nil && resp.Leader == "" { // or that one knows a newer leader
+		resp.Leader = addr
+	}
+	return resp, err
 }
