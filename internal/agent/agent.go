@@ -409,10 +409,9 @@ func (a *Agent) Leave(ctx context.Context) error {
 	}
 	a.log.Info("leaving the cluster")
 	a.services.left.Store(true)
-	alone := len(a.lan.Members()) <= 1
 	err := a.back.leave(ctx)
 	a.left = true
-	if !alone {
+	if alone := len(a.lan.Members()) <= 1; !alone {
 		backoff.Pause(ctx, a.rt.Load().Performance.LeaveDrainTime)
 	}
 	return err

@@ -114,6 +114,7 @@ func (t target) String() string {
 }
 
 func (p *Pool) join(ctx context.Context, addrs []string) (joinReport, error) {
+	defer p.joining()()
 	targets, r := p.resolve(ctx, addrs)
 	return p.joinTargets(ctx, targets, r)
 }

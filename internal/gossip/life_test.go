@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +62,53 @@ func TestALoneAgentLeavesAtOnce(t *testing.T) {
 			t.Errorf("leaving nobody took %s", took)
 		}
 	})
+}
+
+// TestLeaveRightAfterAStart has an agent come back after it failed, and leave before
+// it has met the others: they learn that it has left, and not that it failed again.
+func TestLeaveRightAfterAStart(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		dir  string
+		meet func(d *agent)
+	}{
+		{"while it joins", "", func(d *agent) { _, _ = d.Join(d.lab.t.Context(), []string{"a.example"}) }},
+		{"while it tries to join", "", func(d *agent) { d.retry(d.lab.t, gossip.RetryJoinConfig{Addresses: []string{"a.example"}}) }},
+		{"with members of before", t.TempDir(), func(*agent) {}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inLab(t, func(t *testing.T, l *lab) {
+				conf := l.config(3)
+				conf.Dir = c.dir
+				a, b, d := l.start(l.config(1)), l.start(l.config(2)), l.start(conf)
+				b.join(a)
+				d.join(a)
+				await(t, 5*time.Second, "node-1=alive node-2=alive node-3=alive", a, b, d)
+				d.kill()
+				await(t, 20*time.Second, "node-1=alive node-2=alive node-3=failed", a, b)
+				conf = l.config(3)
+				conf.Dir = c.dir
+				conf.LookupIP = func(context.Context, string) ([]netip.Addr, error) {
+					time.Sleep(time.Second)
+					return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+				}
+				d = l.start(conf)
+				var joining sync.WaitGroup
+				joining.Go(func() { c.meet(d) })
+				if c.dir == "" {
+					synctest.Wait()
+				}
+				if err := d.Leave(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				joining.Wait()
+				await(t, time.Second, "node-1=alive node-2=alive node-3=left", a, b)
+				d.kill()
+				time.Sleep(time.Minute)
+				await(t, 0, "node-1=alive node-2=alive node-3=left", a, b)
+			})
+		})
+	}
 }
 
 func TestForceLeave(t *testing.T) {

@@ -28,6 +28,8 @@ const (
 	// nameReclaim is how soon after a member failed its name may come back
 	// from another address. Admission keeps other nodes from taking it.
 	nameReclaim = time.Millisecond
+	// introduction is how long a Leave waits for this agent to be known.
+	introduction = 5 * time.Second
 )
 
 // Pool is this agent's membership in one gossip pool. Build it with [New], run
@@ -47,6 +49,8 @@ type Pool struct {
 	// overlap: memberlist panics when it is shut down in the middle. It is
 	// not a mutex so that waiting for it can end, and does in fake time.
 	leaving chan struct{}
+	// joins counts those under way.
+	joins atomic.Int64
 	// tagMu orders changes of tags. Guards tags.
 	tagMu sync.Mutex
 	tags  map[string]string
@@ -292,6 +296,10 @@ func (p *Pool) Stats() map[string]string {
 // know: some seconds (LeavePropagateDelay and up to 5 s for each of two
 // messages), which ctx does not shorten once it began. The pool then has only
 // to be stopped. Leaving twice is no error.
+//
+// An agent that has just been started again first waits up to 5 s until it has met
+// the others: it must know what they know of it from before, or its word is older
+// than that and they pass over it.
 func (p *Pool) Leave(ctx context.Context) error {
 	s, err := p.running()
 	if err != nil {
@@ -306,6 +314,10 @@ func (p *Pool) Leave(ctx context.Context) error {
 	switch {
 	case s.State() == serf.SerfShutdown:
 		return failure.New(failure.Unavailable, "gossip has stopped")
+	case s.State() == serf.SerfAlive:
+		p.introduce(ctx)
+	}
+	switch {
 	case p.cfg.Dir == "" && !p.othersAlive():
 		return nil // nobody to tell, nothing to write down
 	}
@@ -313,6 +325,32 @@ func (p *Pool) Leave(ctx context.Context) error {
 		return fmt.Errorf("leave %s gossip: %w", p.cfg.Kind, err)
 	}
 	return nil
+}
+
+// introduce waits until no join is under way, and until this agent has met one of
+// those it knew when it last stopped.
+func (p *Pool) introduce(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, introduction)
+	defer cancel()
+	for ctx.Err() == nil {
+		_, changed := p.changes.Watch()
+		if p.joins.Load() == 0 && (len(p.previous) == 0 || p.othersAlive()) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// joining counts a join until the returned function is called.
+func (p *Pool) joining() (done func()) {
+	p.joins.Add(1)
+	return func() {
+		p.joins.Add(-1)
+		p.changes.Update(func(n uint64) uint64 { return n + 1 }) // a Leave may wait for it
+	}
 }
 
 // ForceLeave marks a failed member as left, and with prune forgets it at once.

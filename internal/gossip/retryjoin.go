@@ -153,8 +153,10 @@ func (r *RetryJoin) join(ctx context.Context) error {
 	r.publish(JoinProgress{State: JoinTrying})
 	start, pause := time.Now(), min(firstRetry, r.cfg.Interval)
 	for attempt := 1; ; attempt++ {
+		done := r.pool.joining()
 		targets, report := r.pool.resolve(ctx, addrs)
 		report, err := r.attempt(ctx, targets, report)
+		done()
 		if err != nil {
 			return err
 		}
