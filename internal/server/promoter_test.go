@@ -33,10 +33,10 @@ func TestARemovedServerGetsNoVote(t *testing.T) {
 		t.Fatal("no leader")
 	}
 	p := promoter{r}
-	if err := p.AddVoter("gone", "gone:1", 0, time.Second).Error(); err == nil {
+	if err := p.AddVoter("gone", "gone:1", 0, time.Minute).Error(); err == nil {
 		t.Error("a server that was removed got a vote")
 	}
-	if err := p.AddVoter("a", address, 0, 10*time.Second).Error(); err != nil {
+	if err := p.AddVoter("a", address, 0, time.Minute).Error(); err != nil {
 		t.Errorf("a server that is there: %v", err)
 	}
 	now := r.GetConfiguration()
