@@ -2,7 +2,10 @@ package checks
 
 import (
 	"context"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -29,12 +32,26 @@ func BenchmarkTCPCheck(b *testing.B) {
 			conn.Close()
 		}
 	}()
+	benchmark(b, &Definition{TCP: l.Addr().String()})
+}
+
+// BenchmarkHTTPCheck is the same with a service that answers over HTTP.
+func BenchmarkHTTPCheck(b *testing.B) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "ok") // the check would say that it failed
+	}))
+	defer srv.Close()
+	benchmark(b, &Definition{HTTP: srv.URL})
+}
+
+func benchmark(b *testing.B, d *Definition) {
 	r := New(Config{})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- r.Run(ctx, func() {}) }()
 	n := nobody{make(chan struct{}, 1)}
-	r.Start("c", &Definition{TCP: l.Addr().String(), Interval: Duration(time.Hour)}, n)
+	d.Interval = Duration(time.Hour)
+	r.Start("c", d, n)
 	r.mu.Lock()
 	s := r.checks["c"]
 	r.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/program"
@@ -74,10 +75,16 @@ func (r *Runner) probe(d *Definition) probe {
 	return nil
 }
 
+// transportBytes are the buffers of a connection for one question and its answer.
+const transportBytes = 1 << 10
+
 // newTransport returns a transport without connections kept open: a check is
 // also about whether one can be opened.
 func newTransport(conf *tls.Config) *http.Transport {
-	return &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, TLSClientConfig: conf, MaxResponseHeaderBytes: 256 << 10}
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, TLSClientConfig: conf,
+		MaxResponseHeaderBytes: 256 << 10, ReadBufferSize: transportBytes, WriteBufferSize: transportBytes,
+	}
 }
 
 // tlsConfig returns what a run of the check speaks TLS with.
@@ -126,8 +133,10 @@ func (r *Runner) httpProbe(d *Definition) probe {
 		}
 		defer resp.Body.Close()
 		seen := program.NewTail(limit)
+		buf := buffers.Get().(*[bufferBytes]byte)
 		// What came of a body that broke off is still worth showing.
-		_, _ = io.Copy(seen, resp.Body)
+		_, _ = io.CopyBuffer(seen, resp.Body, buf[:])
+		buffers.Put(buf)
 		output := fmt.Sprintf("HTTP %s %s: %s Output: %s", method, d.HTTP, resp.Status, seen)
 		switch {
 		case resp.StatusCode >= 200 && resp.StatusCode <= 299:
@@ -139,6 +148,12 @@ func (r *Runner) httpProbe(d *Definition) probe {
 		}
 	}
 }
+
+// buffers are what answers are read with: most are a few words, and what io.Copy
+// takes for them by itself is more than all else that a check needs.
+var buffers = sync.Pool{New: func() any { return new([bufferBytes]byte) }}
+
+const bufferBytes = 4 << 10
 
 func setHeader(req *http.Request, header map[string][]string) {
 	for name, values := range header {
