@@ -117,7 +117,7 @@ func (a *agents) json(ctx context.Context, i int, path string, into any) error {
 
 // send makes a request without a body and returns the answer's.
 func (a *agents) send(ctx context.Context, method string, i int, path string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+a.procs[i].Spec.HTTPAddr()+path, nil)
 	if err != nil {
