@@ -419,12 +419,18 @@ func (s *Store) identify(st *state, certs []*x509.Certificate, chains [][]*x509.
 	p := Peer{Name: names(leaf), Server: leaf.VerifyHostname(s.ServerName()) == nil}
 	p.Automatic = !slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool {
 		root := chain[len(chain)-1]
-		return !slices.ContainsFunc(st.trusted, root.Equal)
+		// An operator may give the cluster the authority of the files as its
+		// root. What it signs for the cluster always names an identity.
+		byHand := len(leaf.URIs) == 0 && slices.ContainsFunc(st.files[0].roots, root.Equal)
+		return byHand || !slices.ContainsFunc(st.trusted, root.Equal)
 	})
 	client := slices.ContainsFunc(leaf.URIs, func(u *url.URL) bool {
 		return u.Scheme == "spiffe" && strings.HasPrefix(u.Path, "/agent/client/")
 	})
-	if p.Automatic && !client {
+	service := slices.ContainsFunc(leaf.URIs, func(u *url.URL) bool {
+		return u.Scheme == "spiffe" && strings.HasPrefix(u.Path, "/ns/") && strings.Contains(u.Path, "/svc/")
+	})
+	if service || p.Automatic && !client {
 		return p, &explained{text: fmt.Sprintf("its certificate is for %s: the cluster's authority made it for a service, not for an agent", names(leaf)), err: errRole}
 	}
 	if client {

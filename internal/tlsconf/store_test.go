@@ -592,6 +592,41 @@ func TestAutomaticCertificates(t *testing.T) {
 	}
 }
 
+// TestAuthorityOfTheFilesMayBeTheClusters: an operator gives the cluster the
+// authority of the agents' files as its root.
+func TestAuthorityOfTheFilesMayBeTheClusters(t *testing.T) {
+	for name, trusted := range map[string]bool{"with auto_encrypt": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newFiles(t)
+			s, err := New(f.config())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if trusted {
+				s.SetTrusted([]*x509.Certificate{f.ca.Cert})
+			}
+			for _, protocol := range []string{ProtocolRaft, ProtocolRPC} {
+				if _, _, serverErr, clientErr := shake(t, s.Incoming(), s.client(protocol)); serverErr != nil || clientErr != nil {
+					t.Errorf("the certificate of a file, %s: %v, %v", protocol, serverErr, clientErr)
+				}
+			}
+			for _, c := range []struct{ uri, protocol, want string }{
+				{"spiffe://x.consul/ns/default/dc/dc1/svc/web", ProtocolRPC, "for a service, not for an agent"},
+				{"spiffe://x.consul/ns/default/dc/dc1/svc/web", ProtocolRaft, "for a service, not for an agent"},
+				{"spiffe://x.consul/agent/client/dc/dc1/id/abc", ProtocolRaft, "between servers only"},
+			} {
+				pair := automatic(t, f.ca, c.uri, "server.dc1.consul")
+				bad := s.client(c.protocol).Clone()
+				bad.ClientSessionCache = nil // no session of the certificate before
+				bad.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }
+				if _, _, serverErr, _ := shake(t, s.Incoming(), bad); serverErr == nil || !strings.Contains(Explain(serverErr).Error(), c.want) {
+					t.Errorf("%s in %s: %v, want %q", c.uri, c.protocol, serverErr, c.want)
+				}
+			}
+		})
+	}
+}
+
 func TestJournalIsBounded(t *testing.T) {
 	r, log := newRecord()
 	j := NewJournal(log)
