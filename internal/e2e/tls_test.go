@@ -64,6 +64,31 @@ func (c *secureCluster) bind(i int) string { return c.procs[i].Spec.Bind }
 
 func startSecure(t *testing.T) *secureCluster {
 	t.Helper()
+	return startAgents(t, (*secureCluster).full)
+}
+
+// full is the configuration of the i-th agent under full TLS.
+func (c *secureCluster) full(i int) map[string]any {
+	defaults := c.files(i)
+	defaults["verify_incoming"], defaults["verify_outgoing"] = true, true
+	return map[string]any{
+		"ports": map[string]any{"https": 8501},
+		"tls":   map[string]any{"defaults": defaults, "internal_rpc": map[string]any{"verify_server_hostname": true}},
+	}
+}
+
+// files are the settings that name the files of the i-th agent.
+func (c *secureCluster) files(i int) map[string]any {
+	return map[string]any{
+		"ca_file": filepath.Join(c.dir, "ca.pem"), "cert_file": filepath.Join(c.dir, fmt.Sprintf("%d-cert.pem", i)),
+		"key_file": filepath.Join(c.dir, fmt.Sprintf("%d-key.pem", i)),
+	}
+}
+
+// startAgents starts three servers and a client agent, whose files are there
+// whatever their configuration makes of them.
+func startAgents(t *testing.T, config func(*secureCluster, int) map[string]any) *secureCluster {
+	t.Helper()
 	binDir := *program
 	if binDir == "" {
 		binDir = t.TempDir()
@@ -81,7 +106,7 @@ func startSecure(t *testing.T) *secureCluster {
 	}
 	addresses := addresses.Loopback(4)
 	started := 0
-	t.Cleanup(func() {
+	t.Cleanup(func() { // of those that run then: a test may have started others in their place
 		for _, p := range c.procs[:started] {
 			p.Kill()
 		}
@@ -90,16 +115,7 @@ func startSecure(t *testing.T) *secureCluster {
 		spec := agentproc.Spec{
 			Binary: filepath.Join(binDir, "ctl"), Dir: filepath.Join(c.dir, fmt.Sprint("agent", i)), Name: fmt.Sprint("agent", i),
 			Bind: a, Server: i < 3, Join: addresses[:3],
-			Extra: map[string]any{
-				"ports": map[string]any{"https": 8501},
-				"tls": map[string]any{
-					"defaults": map[string]any{
-						"ca_file": filepath.Join(c.dir, "ca.pem"), "cert_file": filepath.Join(c.dir, fmt.Sprintf("%d-cert.pem", i)),
-						"key_file": filepath.Join(c.dir, fmt.Sprintf("%d-key.pem", i)), "verify_incoming": true, "verify_outgoing": true,
-					},
-					"internal_rpc": map[string]any{"verify_server_hostname": true},
-				},
-			},
+			Extra: config(c, i),
 		}
 		if i < 3 {
 			spec.Expect = 3
