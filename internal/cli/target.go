@@ -41,6 +41,9 @@ type Target struct {
 	Protected bool
 	// Color marks the context; empty for none. See contextfile.Colors.
 	Color string
+	// Environ are the variables, as NAME=value, by which other programs reach
+	// the agents the same way. The token is in it.
+	Environ []string
 }
 
 // Target resolves the settings of the command. It connects to nothing, but
@@ -65,6 +68,7 @@ func (c *Conn) Target() (*Target, error) {
 		t.ReadOnly = refusal.Error()
 	}
 	t.Endpoints = c.endpoints(c.agents)
+	t.Environ = c.environ(c.http.Transport.(*roundTripper).token)
 	return t, nil
 }
 

@@ -97,7 +97,7 @@ func (m *Model) editing(msg tea.Msg) tea.Cmd {
 		}
 		cmd := editor(m.c.Editor, msg.file)
 		return func() tea.Msg {
-			return editMsg{cmd, func(err error) tea.Msg { return editedMsg{msg.edit, msg.file, err} }}
+			return editMsg{cmd, nil, func(err error) tea.Msg { return editedMsg{msg.edit, msg.file, err} }}
 		}
 	case editedMsg:
 		if msg.err != nil {

@@ -130,6 +130,11 @@ func (m *Model) prompt(line string) tea.Cmd {
 	case "now":
 		m.returnToNow()
 		return nil
+	case "run":
+		return m.runCommand(rest)
+	case "output":
+		m.showOutput()
+		return nil
 	case "dc", "datacenter":
 		if rest != "" {
 			return m.switchTo(page.Switch{Datacenter: rest})
@@ -137,7 +142,7 @@ func (m *Model) prompt(line string) tea.Cmd {
 	}
 	p, err := page.Open(line)
 	if err != nil {
-		m.say(ui.Warning, err.Error()+"; also: theme NAME, ctx NAME, dc NAME, filter TEXT, at TIME, now, help, quit")
+		m.say(ui.Warning, err.Error()+"; also: theme NAME, ctx NAME, dc NAME, filter TEXT, at TIME, now, run NAME, output, help, quit")
 		return nil
 	}
 	return m.open(p)
@@ -160,6 +165,9 @@ func (m *Model) setTheme(name string) tea.Cmd {
 func (m *Model) do(a ui.Action) tea.Cmd {
 	if p := page.ByAction(a); p != nil {
 		return m.openScreen(p)
+	}
+	if name, ok := a.Command(); ok {
+		return m.runCommand(name)
 	}
 	switch a {
 	case ui.NoAction:

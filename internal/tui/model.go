@@ -25,6 +25,9 @@ type Session struct {
 	Require string
 	// Accent is the colour of the context, see ui.Accents.
 	Accent string
+	// Environ are the variables, as NAME=value, by which ctl and others reach
+	// the cluster as the dashboard does.
+	Environ []string
 	// Close ends the feed. It may be nil.
 	Close func()
 }
@@ -46,6 +49,11 @@ type Config struct {
 	Editor string
 	// Filters are those saved under a name, which @name stands for.
 	Filters map[string]string
+	// Columns are the operator's, by the lists they are for; see
+	// page.CheckColumns.
+	Columns map[string][]page.Column
+	// Commands are the operator's own. Keys has a binding for each.
+	Commands []Command
 	// Clipboard is the command line of the program that takes what is copied
 	// on its standard input; empty where there is none, and the terminal alone
 	// is told.
@@ -66,8 +74,9 @@ type Config struct {
 
 // visit is a page that was opened, and from where.
 type visit struct {
-	page page.Page
-	from *visit
+	page   page.Page
+	from   *visit
+	fitted bool // the page has the operator's columns
 }
 
 // Model is the whole dashboard. It implements tea.Model and is used by one loop.
@@ -113,6 +122,10 @@ type Model struct {
 	bodyY    int
 	cost     time.Duration // of the last change, from message to frame
 	began    time.Time
+
+	commands running
+	started  tea.Cmd // a command of the operator's that begins after a question
+	output   *visit  // what the last command of the operator's said
 }
 
 type crumbPlace struct {
@@ -315,6 +328,9 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case switchedMsg:
 		m.dirty = true
 		cmd = m.switched(msg)
+	case ranMsg:
+		m.dirty = true
+		m.ran(msg)
 	}
 	m.sight()
 	return m, cmd
@@ -375,6 +391,10 @@ func (m *Model) show(v *visit) {
 	m.at = v
 	m.input = nil
 	m.help = nil
+	if !v.fitted {
+		page.Customize(v.page, m.c.Columns)
+		v.fitted = true
+	}
 	m.versions = v.page.Versions(m.state)
 	v.page.Update(m.env())
 	m.dirty = true
@@ -445,6 +465,11 @@ func (m *Model) run(e page.Effect) tea.Cmd {
 	}
 	if e.Switch != nil {
 		cmds = append(cmds, m.switchTo(*e.Switch))
+	}
+	if e.Run != nil {
+		e.Run()
+		cmds = append(cmds, m.started)
+		m.started = nil
 	}
 	return tea.Batch(cmds...)
 }

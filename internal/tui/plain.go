@@ -44,6 +44,7 @@ func Lines(ctx context.Context, c Config, s Streams) error {
 	}
 	r := &reader{m: m, in: bufio.NewScanner(s.In), out: s.Out}
 	defer r.m.end()
+	defer r.m.commands.end()
 	if n := len(m.state.Recent.Events); n > 0 {
 		r.seen = m.state.Recent.Events[n-1].Seq
 	}
@@ -241,11 +242,41 @@ func (r *reader) act(ctx context.Context, text string) {
 		r.say("at TIME goes to a time of day such as 14:03, or back so long, such as 5m.")
 		return
 	}
+	if name, ok := b.Action.Command(); ok {
+		r.run(ctx, name)
+		return
+	}
 	before := r.m.at
 	r.carry(ctx, r.m.at.page.Do(r.m.env(), b.Action))
 	if r.m.at != before {
 		r.list()
 	}
+}
+
+// run runs a command of the operator's and says what it printed.
+func (r *reader) run(ctx context.Context, name string) {
+	p, err := r.m.prepare(name)
+	if err != nil {
+		r.say(err.Error())
+		return
+	}
+	require := ""
+	if p.Writes {
+		require = r.m.c.Session.Require
+	}
+	if (p.Confirm || require != "") && !r.ask(p.question(r.m.cluster(), require)).OK {
+		r.say("Nothing was done.")
+		return
+	}
+	r.say("Running: " + p.line())
+	msg := ranMsg{prepared: p}
+	began := r.m.c.Now()
+	msg.output, msg.err = p.run(ctx)
+	msg.took = r.m.c.Now().Sub(began)
+	for _, l := range ui.Lines(msg.output) {
+		r.say(ui.Clean(l))
+	}
+	r.say(p.Name + ": " + msg.ended())
 }
 
 // travel goes to another moment and says what is shown then.

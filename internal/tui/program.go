@@ -17,8 +17,10 @@ type (
 	suspendMsg struct{}
 	copyMsg    string
 	editMsg    struct {
-		cmd  *exec.Cmd
-		then func(error) tea.Msg
+		cmd *exec.Cmd
+		// errors is told of the standard error, too, where it is not nil.
+		errors io.Writer
+		then   func(error) tea.Msg
 	}
 )
 
@@ -62,7 +64,7 @@ func (p *program) Update(msg tea.Msg) (model tea.Model, cmd tea.Cmd) {
 		p.display.sequence(ansi.SetSystemClipboard(string(msg)))
 		return p, nil
 	case editMsg:
-		return p, tea.Exec(&outside{Cmd: msg.cmd, display: p.display}, func(err error) tea.Msg { return msg.then(err) })
+		return p, tea.Exec(&outside{Cmd: msg.cmd, display: p.display, errors: msg.errors}, func(err error) tea.Msg { return msg.then(err) })
 	case tea.ResumeMsg:
 		if p.display != nil {
 			p.display.take()
@@ -143,6 +145,7 @@ func (p *program) caught(cmd *tea.Cmd) {
 type outside struct {
 	*exec.Cmd
 	display *display
+	errors  io.Writer
 }
 
 // SetStdin implements tea.ExecCommand.
@@ -157,7 +160,12 @@ func (o *outside) SetStdout(w io.Writer) {
 }
 
 // SetStderr implements tea.ExecCommand.
-func (o *outside) SetStderr(w io.Writer) { o.Stderr = w }
+func (o *outside) SetStderr(w io.Writer) {
+	if o.errors != nil {
+		w = io.MultiWriter(w, o.errors)
+	}
+	o.Stderr = w
+}
 
 // Run implements tea.ExecCommand.
 func (o *outside) Run() error {

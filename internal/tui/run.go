@@ -42,6 +42,7 @@ const lastWords = 2 * time.Second
 func Run(ctx context.Context, c Config, t Terminal) error {
 	m := New(c)
 	defer m.end()
+	defer m.commands.end()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r := &run{m: m, faults: c.Faults, signals: make(chan os.Signal, 4), resized: make(chan os.Signal, 1)}

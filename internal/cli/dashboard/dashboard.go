@@ -63,8 +63,8 @@ and WHAT goes on in it, as services/web or kv/app/.
 
 Where standard output is no terminal, the screen is printed once, as with
 --once. With --plain, or CTL_ACCESSIBLE=1, the dashboard is read line by line:
-rows have numbers, nothing is drawn over. Looks and keys can be set for good in
-dashboard.json beside the contexts.`,
+rows have numbers, nothing is drawn over. Looks, keys, columns and commands of
+your own can be set for good in dashboard.json beside the contexts.`,
 		Example: `ctl dash
 ctl dash services/web
 ctl dash --once
@@ -110,9 +110,9 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	if err != nil {
 		return err
 	}
-	keys, err := ui.DefaultKeys().Rebind(set.Keys)
+	keys, err := set.keymap()
 	if err != nil {
-		return cli.Failf("%s:%d: %w", set.file, set.line("keys"), err)
+		return err
 	}
 	if o.printKeys {
 		return o.writeKeys(keys)
@@ -138,7 +138,7 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	if err != nil {
 		return err
 	}
-	c := tui.Config{Session: session, Start: start, Keys: keys, Looks: o.looks(set), Contexts: o.contexts(target), Filters: set.Filters, Editor: o.editor(), Clipboard: o.clipboard(runtime.GOOS, exec.LookPath),
+	c := tui.Config{Session: session, Start: start, Keys: keys, Looks: o.looks(set), Contexts: o.contexts(target), Filters: set.Filters, Columns: set.allColumns(), Commands: set.commands(), Editor: o.editor(), Clipboard: o.clipboard(runtime.GOOS, exec.LookPath),
 		Drafts: o.kept("drafts"), NoMouse: o.noMouse || set.NoMouse, Faults: o.faults, Reports: o.kept("reports"),
 		Version: "ctl " + o.f.Build.Version + " " + o.f.Build.Commit,
 		Connect: func(to page.Switch) (tui.Session, error) { return o.connect(target, to) }}
@@ -293,7 +293,7 @@ func (o *options) open(t *cli.Target, datacenter string, in source.Interest) (tu
 		// part of what it shows.
 		_ = src.Run(ctx)
 	})
-	s := tui.Session{Feed: src, Context: t.Context, Datacenter: datacenter, Accent: t.Color, Close: stop}
+	s := tui.Session{Feed: src, Context: t.Context, Datacenter: datacenter, Accent: t.Color, Environ: t.Environ, Close: stop}
 	if t.Protected {
 		s.Require = t.Context
 	}

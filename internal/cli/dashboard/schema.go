@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/iostreams"
+	"github.com/ctl-sh/ctl/internal/tui/page"
 	"github.com/ctl-sh/ctl/internal/tui/ui"
 )
 
@@ -32,6 +33,16 @@ func rules() map[string]map[string]any {
 		"keys":      {"propertyNames": map[string]any{"enum": actions}},
 		"filters":   {"propertyNames": map[string]any{"pattern": "^[^ @]+$"}},
 		"filters/*": {"pattern": `\S`},
+
+		"columns":           {"propertyNames": map[string]any{"enum": page.Lists()}},
+		"columns/*/*":       {"required": []string{"title"}},
+		"columns/*/*/width": {"minimum": 0, "maximum": 500},
+		"commands":          {"propertyNames": map[string]any{"pattern": "^[^ :]+$"}},
+		"commands/*":        {"required": []string{"key", "run"}},
+		"commands/*/key":    {"pattern": `\S`},
+		"commands/*/on/*":   {"enum": page.Kinds()},
+		"commands/*/run":    {"minItems": 1},
+		"commands/*/output": {"enum": []string{"", "page", "terminal"}},
 	}
 }
 

@@ -70,6 +70,15 @@ func TestSchemaAgreesWithTheProgram(t *testing.T) {
 		{"a filter without a name", `{"filters": {"": "x"}}`, false},
 		{"an empty filter", `{"filters": {"a": " "}}`, false},
 		{"a list", `[]`, false},
+		{"a column and a command", `{"columns": {"nodes": [{"title": "Rack", "value": "{{.Meta.rack}}", "width": 9, "right": true, "wide": true, "after": "Health"}]}, "commands": {"look": {"key": "X", "help": "look", "on": ["node"], "run": ["x", "{{.Node}}"], "confirm": true, "writes": true, "output": "page", "timeout": "5m"}}}`, true},
+		{"a list that does not exist", `{"columns": {"pods": []}}`, false},
+		{"a column without a title", `{"columns": {"nodes": [{"value": "{{.Node}}"}]}}`, false},
+		{"a column with another member", `{"columns": {"nodes": [{"title": "Node", "colour": "red"}]}}`, false},
+		{"a command without a key", `{"commands": {"look": {"run": ["x"]}}}`, false},
+		{"a command that runs nothing", `{"commands": {"look": {"key": "X", "run": []}}}`, false},
+		{"a command for a kind nobody knows", `{"commands": {"look": {"key": "X", "on": ["pod"], "run": ["x"]}}}`, false},
+		{"a command with a blank in its name", `{"commands": {"a b": {"key": "X", "run": ["x"]}}}`, false},
+		{"a command whose output goes nowhere", `{"commands": {"look": {"key": "X", "run": ["x"], "output": "void"}}}`, false},
 	} {
 		t.Run(c.name, func(t *testing.T) { agree(t, c.settings, c.ok) })
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/ctl-sh/ctl/internal/tui/page"
 	"github.com/ctl-sh/ctl/internal/tui/ui"
 )
 
@@ -71,8 +72,64 @@ Arrows, ` + "`home`, `end`, `ctrl+a`, `ctrl+e`" + ` move; ` + "`ctrl+w`, `ctrl+u
 
 A filter is words that must all be found, in any column: ` + "`!word`" + ` must not be found, ` + "`~word`" + ` is found with letters between,
 ` + "`column:word`" + ` only in that column; ` + "`@name`" + ` is the filter saved under
-that name in ` + "`dashboard.json`" + `, see above. After ` + "`:`" + ` come a screen (` + "`services/web`" + `), ` + "`theme NAME`, `ctx NAME`, `dc NAME`, `filter TEXT`, `help`" + ` or
-` + "`quit`" + `.
+that name in ` + "`dashboard.json`" + `, see above. After ` + "`:`" + ` come a screen (` + "`services/web`" + `), ` + "`theme NAME`, `ctx NAME`, `dc NAME`, `filter TEXT`," + `
+` + "`at TIME`, `now`, `run NAME`, `output`, `help`" + ` or ` + "`quit`" + `.
+
 `)
+	b.WriteString(strings.Replace(own, "LISTS", "`"+strings.Join(page.Lists(), "`, `")+"`", 1))
+	for _, kind := range page.Kinds() {
+		fields(&b, "`"+kind+"`", page.Fields(kind))
+	}
+	fields(&b, "every command", page.Fields(""))
 	return b.String()
+}
+
+// own is about what operators add of their own.
+var own = strings.ReplaceAll(`## Commands and columns of your own
+
+~dashboard.json~ puts programs on keys, and columns into lists:
+
+~~~json
+{
+  "commands": {
+    "ssh": {"key": "X", "on": ["node", "member"], "run": ["ssh", "--", "{{.Address}}"], "output": "terminal"},
+    "who": {"key": "X", "on": ["service"], "run": ["ctl", "catalog", "nodes", "-service={{.Service}}"]},
+    "reap": {"key": "R", "on": ["node"], "run": ["ctl", "force-leave", "{{.Node}}"], "confirm": true, "writes": true}
+  },
+  "columns": {
+    "nodes": [{"title": "Rack", "value": "{{.Meta.rack}}", "width": 10, "after": "Health"}, {"title": "Passing", "hide": true}],
+    "instances": [{"title": "Version", "value": "v{{.Meta.version}}"}]
+  }
+}
+~~~
+
+A command has a ~key~ and the words to ~run~, the program first; ~on~ names the kinds of objects it is for (none: everywhere),
+and commands for different kinds may share a key. No shell reads the words, and a value that begins with a dash is refused as a
+word unless ~--~ stands before it: what nodes and services are called is up to whoever registers them. A shell runs only where
+you write one, as ~["sh", "-c", "ssh \"$1\" | less", "sh", "{{.Address}}"]~; fields within a script are refused. (A program
+that hands its words to a shell elsewhere, as ~ssh HOST COMMAND~ does, is yours to mind.) What is selected is in the
+environment, too: ~CTL_SELECTED_NODE~, ~CTL_SELECTED_SERVICE_ID~ and so on. So are the settings of the cluster, as ~CTL_*~ and
+~CONSUL_*~, so that ~ctl~ and clients of Consul reach the same agent with the same token.
+
+~"output": "page"~, the default, shows what a command printed once it has ended, with its exit code, after ~timeout~ (~1m~) at the
+latest; ~"terminal"~ gives it the terminal meanwhile. ~confirm~ asks first. ~writes~ marks one that changes something: it is
+refused where nothing may be changed, and wants the name of a protected context typed. ~:run NAME~ runs one by name, and ~:output~
+shows again what the last one said. They are in the help and in ~ctl dash --print-keys~.
+
+A column with a ~value~ is new; one without changes the width of the column that has the title, shows it in ~wide~ mode only, or
+is said to ~hide~ it. ~right~ puts the text at the right edge; ~after~ names the column before it. The lists are
+LISTS.
+
+A field is written ~{{.Name}}~, and ~{{.Meta.KEY}}~ where a key follows.
+`, "~", "`")
+
+func fields(b *strings.Builder, of string, all []page.Field) {
+	fmt.Fprintf(b, "\n| Field of %s | |\n| --- | --- |\n", of)
+	for _, f := range all {
+		name := f.Name
+		if f.Keyed {
+			name += ".KEY"
+		}
+		fmt.Fprintf(b, "| `{{.%s}}` | %s |\n", name, f.Doc)
+	}
 }

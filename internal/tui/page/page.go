@@ -132,6 +132,8 @@ type Effect struct {
 	Edit *Edit
 	// Switch goes on with another context or datacenter.
 	Switch *Switch
+	// Run goes on with something of the model's own.
+	Run func()
 	// Unselect takes all marks away, once an act on them is done.
 	Unselect func()
 }

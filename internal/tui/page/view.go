@@ -15,8 +15,11 @@ func newText(name, kind, body string) *text {
 	return &text{name: name, kind: kind, viewer: ui.NewViewer(body, false)}
 }
 
+// NewOutput returns a page of what a command said.
+func NewOutput(name, body string) Page { return newText(name, "output", body) }
+
 func (t *text) Path() string                         { return "" }
-func (t *text) Title() string                        { return t.name + " as " + t.kind }
+func (t *text) Title() string                        { return t.title() }
 func (t *text) Interest() source.Interest            { return source.Interest{} }
 func (t *text) Versions(*source.State) (v [4]uint64) { return v }
 func (t *text) Update(*Env)                          {}
@@ -27,6 +30,13 @@ func (t *text) Data(*Env) any                        { return t.viewer.Text() }
 func (t *text) Sheet(*Env) Sheet                     { return Sheet{Facts: ui.Lines(t.viewer.Text())} }
 func (t *text) View(env *Env, width, height int) []string {
 	return t.viewer.View(env.Theme, width, height)
+}
+
+func (t *text) title() string {
+	if t.kind == "output" {
+		return t.name
+	}
+	return t.name + " as " + t.kind
 }
 
 func (t *text) Hints(*Env) []ui.Hint {

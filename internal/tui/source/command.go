@@ -20,6 +20,15 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// Words is a command line of words, as it would be typed in a shell.
+func Words(all []string) string {
+	quoted := make([]string, len(all))
+	for i, w := range all {
+		quoted[i] = quote(w)
+	}
+	return strings.Join(quoted, " ")
+}
+
 // words joins a command line, leaving empty words out.
 func words(all ...string) string {
 	var b strings.Builder

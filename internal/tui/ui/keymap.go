@@ -99,7 +99,17 @@ const (
 	groupPast   = "The past"
 	groupAct    = "Act"
 	groupApp    = "Dashboard"
+	groupOwn    = "Commands of your own"
 )
+
+// commandLead is what the actions of commands begin with.
+const commandLead = "run:"
+
+// CommandAction is the action that runs the operator's command of a name.
+func CommandAction(name string) Action { return commandLead + Action(name) }
+
+// Command returns the name of the operator's command that an action runs.
+func (a Action) Command() (name string, ok bool) { return strings.CutPrefix(string(a), commandLead) }
 
 // DefaultKeys returns the key map the dashboard comes with.
 func DefaultKeys() *KeyMap {
@@ -177,6 +187,9 @@ func newKeyMap(bindings []Binding) (*KeyMap, error) {
 	for _, b := range bindings {
 		for _, key := range b.Keys {
 			if other, taken := k.byKey[key]; taken {
+				if b.Group == groupOwn && k.Binding(other).Group == groupOwn {
+					continue // of other objects; see WithCommands
+				}
 				return nil, fmt.Errorf("key %q is bound to %s and to %s", key, other, b.Action)
 			}
 			k.byKey[key] = b.Action
@@ -196,6 +209,18 @@ func (k *KeyMap) Rebind(keys map[Action][]string) (*KeyMap, error) {
 			return nil, fmt.Errorf("no action is called %q; --print-keys lists them", a)
 		}
 		bindings[i].Keys = ks
+	}
+	return newKeyMap(bindings)
+}
+
+// WithCommands returns a key map with commands of the operator's own besides. Help
+// and Mutates of each are the operator's, too. Commands may share a key, which
+// then asks for the first of them; a key that means something already is refused.
+func (k *KeyMap) WithCommands(commands []Binding) (*KeyMap, error) {
+	bindings := slices.Clone(k.bindings)
+	for _, b := range commands {
+		b.Group = groupOwn
+		bindings = append(bindings, b)
 	}
 	return newKeyMap(bindings)
 }

@@ -72,6 +72,11 @@ type column[P any] struct {
 	Right         bool
 	Wide, Elastic bool
 	Drop          int
+	hidden        bool
+}
+
+func columnOf[T any](c Column[T]) column[*T] {
+	return column[*T]{Title: c.Title, Cell: c.Cell, Compare: c.Compare, Max: c.Max, Right: c.Right, Wide: c.Wide, Elastic: c.Elastic, Drop: c.Drop}
 }
 
 type place struct{ col, x, w int }
@@ -81,9 +86,51 @@ type place struct{ col, x, w int }
 func NewTable[T any](id func(*T) string, columns ...Column[T]) *Table[T] {
 	t := &Table[T]{table[*T]{id: id, marks: map[string]bool{}, sortBy: -1, natural: true, widths: make([]int, len(columns))}}
 	for _, c := range columns {
-		t.columns = append(t.columns, column[*T](c))
+		t.columns = append(t.columns, columnOf(c))
 	}
 	return t
+}
+
+// Insert adds a column behind the one with a title, or at the end where none has
+// it.
+func (t *Table[T]) Insert(c Column[T], after string) {
+	at := len(t.columns)
+	if i := t.titled(after); i >= 0 {
+		at = i + 1
+	}
+	t.columns = slices.Insert(t.columns, at, columnOf(c))
+	t.widths = slices.Insert(t.widths, at, 0)
+	if t.sortBy >= at {
+		t.sortBy++
+	}
+}
+
+// Titles returns the titles of the columns.
+func (t *table[P]) Titles() []string {
+	var out []string
+	for _, c := range t.columns {
+		out = append(out, c.Title)
+	}
+	return out
+}
+
+func (t *table[P]) titled(title string) int {
+	return slices.IndexFunc(t.columns, func(c column[P]) bool { return strings.EqualFold(c.Title, title) })
+}
+
+// Alter changes the column with a title: its greatest width, where that is not
+// zero, that it is shown in wide mode only, or that it is not shown at all.
+func (t *table[P]) Alter(title string, width int, wide, hide bool) {
+	i := t.titled(title)
+	if i < 0 {
+		return
+	}
+	c := &t.columns[i]
+	if width > 0 {
+		c.Max = width
+	}
+	c.Wide = c.Wide || wide
+	c.hidden = hide
 }
 
 // Set gives the table new rows, in their natural order. The selection stays
@@ -246,7 +293,7 @@ func (t *table[P]) Keep(keep func(P) bool) {
 // SortBy orders by the column with that title, or as the data come for one that
 // is not there.
 func (t *table[P]) SortBy(title string, reverse bool) {
-	t.sortBy = slices.IndexFunc(t.columns, func(c column[P]) bool { return strings.EqualFold(c.Title, title) })
+	t.sortBy = t.titled(title)
 	t.reverse = reverse
 	t.arrange()
 }
@@ -281,6 +328,9 @@ func (t *table[P]) Do(a Action) bool {
 		t.shift = min(t.shift+1, max(0, len(t.columns)-2))
 	case Sort:
 		t.sortBy++
+		for t.sortBy < len(t.columns) && t.columns[t.sortBy].hidden {
+			t.sortBy++
+		}
 		if t.sortBy >= len(t.columns) {
 			t.sortBy = -1
 		}
@@ -420,7 +470,7 @@ func (t *table[P]) layout(width int) {
 	t.places = t.places[:0]
 	total := gutter
 	for c := range t.columns {
-		if t.columns[c].Wide && !t.wide || c > 0 && c <= t.shift {
+		if t.columns[c].hidden || t.columns[c].Wide && !t.wide || c > 0 && c <= t.shift {
 			continue
 		}
 		w := t.widths[c]
