@@ -208,6 +208,14 @@ func (c *Conn) Write(ctx context.Context) *api.WriteOptions {
 	return (&api.WriteOptions{Datacenter: c.options.Datacenter}).WithContext(ctx)
 }
 
+// In returns a Conn that asks the same agents about another datacenter. Client
+// must have been called.
+func (c *Conn) In(datacenter string) *Conn {
+	other := *c
+	other.options.Datacenter = datacenter
+	return &other
+}
+
 // Secrets returns what this run proves itself with, the token and the password,
 // so that a command can keep it out of what it writes. Client must have been
 // called.

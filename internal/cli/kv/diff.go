@@ -21,7 +21,8 @@ type diffOptions struct {
 	conn     *cli.Conn
 	out      *cli.Output
 	progress *cli.Progress
-	against  string
+	context  string // what to compare with
+	dc       string
 }
 
 func newDiff(f *cli.Factory) *cobra.Command {
@@ -30,31 +31,35 @@ func newDiff(f *cli.Factory) *cobra.Command {
 		Use:   "diff [options] PREFIX [OTHER]",
 		Short: "Compare the keys below two prefixes, or in two clusters",
 		Long: `Compare the values and flags of all keys that begin with PREFIX with those that
-begin with OTHER. With --against-context, compare with the cluster of a context;
-OTHER is then PREFIX unless it is given. Shown is which keys are only here (-),
-only there (+) or differ (~), never values: they may be secrets.
+begin with OTHER. With --against-context, compare with the cluster of a context,
+with --against-datacenter with another datacenter; OTHER is then PREFIX unless it
+is given. Shown is which keys are only here (-), only there (+) or differ (~),
+never values: they may be secrets.
 
 Exit codes: 0 no difference, 1 a difference, 10 and above a failure; a command
 line that is not understood exits 1 with a message.`,
 		Example: `ctl kv diff config/ backup/
 ctl kv diff -against-context staging config/
+ctl kv diff -against-datacenter west config/
 ctl kv diff -o jsonl config/ backup/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0 || len(args) > 2:
 				return cli.Usagef(cmd, "one or two prefixes are wanted, %d were given; all keys are ''", len(args))
-			case len(args) == 1 && o.against == "":
-				return cli.Usagef(cmd, "what to compare with is missing: a second prefix, or -against-context")
+			case len(args) == 1 && o.context == "" && o.dc == "":
+				return cli.Usagef(cmd, "what to compare with is missing: a second prefix, -against-context or -against-datacenter")
 			}
 			return o.run(cmd.Context(), trimKey(args[0]), trimKey(args[len(args)-1]))
 		},
 	}
-	cmd.Flags().StringVar(&o.against, "against-context", "", "compare with the cluster of the context `NAME`")
+	cmd.Flags().StringVar(&o.context, "against-context", "", "compare with the cluster of the context `NAME`")
+	cmd.Flags().StringVar(&o.dc, "against-datacenter", "", "compare with the datacenter `NAME`, of that cluster or of this one")
 	// Names are fixed; this fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("against-context", f.CompleteContexts(-1))
 	o.out = f.Output(cmd)
 	o.progress = f.Progress(cmd)
 	o.conn = f.ConnectServer(cmd)
+	o.conn.CompleteFlag(cmd, "against-datacenter", cli.LiveDatacenters)
 	cmd.ValidArgsFunction = o.conn.Complete(cli.LiveKeys, 2)
 	cli.DetailedExit(cmd)
 	return cmd
@@ -129,11 +134,14 @@ func (o *diffOptions) run(ctx context.Context, prefix, other string) error {
 		return err
 	}
 	there := o.conn
-	if o.against != "" {
+	if o.context != "" {
 		var err error
-		if there, err = o.f.ConnTo(o.against); err != nil {
-			return cli.Failf("-against-context %s: %w", o.against, err)
+		if there, err = o.f.ConnTo(o.context); err != nil {
+			return cli.Failf("-against-context %s: %w", o.context, err)
 		}
+	}
+	if o.dc != "" {
+		there = there.In(o.dc)
 	}
 	bar := o.progress.Start(cli.Work{What: "Comparing", Unit: "keys"})
 	list, err := compare(ctx, bar, o.conn, prefix, there, other)

@@ -84,7 +84,31 @@ func TestDiff(t *testing.T) {
 			Name: "a failure is no difference", Args: "kv diff a/ b/", Code: 12, Err: "on the other side: Error querying Consul agent: ",
 			Answers: map[string]clitest.Answer{"GET /v1/kv/a/?recurse=": {Status: 404}, "GET /v1/kv/b/?recurse=": {Status: 403, Body: "Permission denied"}},
 		},
-		{Name: "nothing to compare with", Args: "kv diff a/", Code: 1, Err: "what to compare with is missing: a second prefix, or -against-context\n"},
+		{Name: "nothing to compare with", Args: "kv diff a/", Code: 1, Err: "what to compare with is missing: a second prefix, -against-context or -against-datacenter\n"},
+		{
+			Name: "the same prefix in another datacenter", Args: "kv diff -against-datacenter west a/", Code: 1,
+			Answers: map[string]clitest.Answer{
+				"GET /v1/kv/a/?recurse=":         list(pair("a/x", "1", 1)),
+				"GET /v1/kv/a/?dc=west&recurse=": list(pair("a/x", "22", 1), pair("a/y", "", 2)),
+			},
+			Out: "~ x (1 bytes -> 2 bytes)\n+ y (0 bytes)\n",
+		},
+		{
+			Name: "another prefix in another datacenter, from one that is not the agent's own", Args: "kv diff -datacenter east -against-datacenter west a/ b/",
+			Answers: map[string]clitest.Answer{
+				"GET /v1/kv/a/?dc=east&recurse=": list(pair("a/x", "1", 1)),
+				"GET /v1/kv/b/?dc=west&recurse=": list(pair("b/x", "1", 7)),
+			},
+			Out: "No difference.\n", Asked: []string{"GET /v1/kv/a/?dc=east&recurse=", "GET /v1/kv/b/?dc=west&recurse="},
+		},
+		{
+			Name: "a datacenter that is not there is no difference", Args: "kv diff -against-datacenter nowhere a/", Code: 10,
+			Answers: map[string]clitest.Answer{
+				"GET /v1/kv/a/?recurse=":            {Status: 404},
+				"GET /v1/kv/a/?dc=nowhere&recurse=": {Status: 500, Body: "No path to datacenter"},
+			},
+			Err: "on the other side: Error querying Consul agent: Unexpected response code: 500 (No path to datacenter)\n",
+		},
 		{Name: "an unknown context", Args: "kv diff -against-context nowhere a/", Code: 1, Err: "-against-context nowhere: "},
 	})
 }
@@ -105,6 +129,13 @@ func TestDiffAgainstContext(t *testing.T) {
 	})
 	if got.Code != 1 || got.Out != "~ x (1 bytes -> 1 bytes)\n" {
 		t.Errorf("got %+v", got)
+	}
+	there.Answers["GET /v1/kv/a/?dc=west&recurse="] = list(pair("a/x", "1", 1))
+	got = clitest.Do(t, NewCommand, clitest.Run{
+		Args: []string{"kv", "diff", "-against-context", "other", "-against-datacenter", "west", "a/"}, Agent: here, Env: map[string]string{"XDG_CONFIG_HOME": dir},
+	})
+	if got.Code != 0 || got.Out != "No difference.\n" {
+		t.Errorf("in another datacenter of the context: %+v", got)
 	}
 }
 
