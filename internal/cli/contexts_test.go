@@ -113,7 +113,7 @@ func trial(f *cli.Factory) *cobra.Command {
 		_, err = client.KV().Delete("k", nil)
 		return err
 	}}
-	return cli.Group("trial", "Try", get, put, sneak)
+	return cli.Group("trial", "Try", "", get, put, sneak)
 }
 
 var answers = map[string]clitest.Answer{

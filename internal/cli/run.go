@@ -14,14 +14,15 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Group returns a command that only holds others. Called alone, or with a name
-// it does not have, it shows its help on standard error and exits 1, as Consul
-// does.
-func Group(name, short string, commands ...*cobra.Command) *cobra.Command {
+// Group returns a command that only holds others, with examples of them, one a
+// line, for its help. Called alone, or with a name it does not have, it shows its
+// help on standard error and exits 1, as Consul does.
+func Group(name, short, examples string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   name + " COMMAND [options] [ARGS]",
-		Short: short,
-		Args:  cobra.ArbitraryArgs,
+		Use:     name + " COMMAND [options] [ARGS]",
+		Short:   short,
+		Example: examples,
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return Usagef(cmd, "%s: a command is missing", cmd.CommandPath())
@@ -45,7 +46,7 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 // --version run. Without a known command nothing is done and the exit code is
 // 127.
 func (f *Factory) Root(name, short, long string, version *cobra.Command, commands ...*cobra.Command) *cobra.Command {
-	root := Group(name, short, append(commands, version)...)
+	root := Group(name, short, "", append(commands, version)...)
 	root.Long = long
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -43,7 +43,7 @@ func demo(f *cli.Factory) *cobra.Command {
 		_, err := fmt.Fprintln(f.Streams.Out, "something")
 		return err
 	}}
-	group := cli.Group("demo", "Try", put, fail, say)
+	group := cli.Group("demo", "Try", "", put, fail, say)
 	group.Long = "Try things."
 	return group
 }

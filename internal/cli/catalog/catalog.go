@@ -18,7 +18,10 @@ import (
 
 // NewCommand returns `ctl catalog` with its commands.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	return cli.Group("catalog", "Read the catalog and tidy it up", newDatacenters(f), newNodes(f), newServices(f), newPrune(f))
+	return cli.Group("catalog", "Read the catalog and tidy it up", `ctl catalog services -tags
+ctl catalog nodes -service web
+ctl catalog prune -critical-for 24h -dry-run`,
+		newDatacenters(f), newNodes(f), newServices(f), newPrune(f))
 }
 
 func newDatacenters(f *cli.Factory) *cobra.Command {

@@ -18,14 +18,13 @@ func NewCommand(f *cli.Factory) *cobra.Command {
 		"fish":       func(root *cobra.Command, w io.Writer) error { return root.GenFishCompletion(w, true) },
 		"powershell": func(root *cobra.Command, w io.Writer) error { return root.GenPowerShellCompletionWithDesc(w) },
 	}
-	cmd := cli.Group("completion", "Write a completion script for a shell")
-	cmd.Long = `Write a completion script for a shell to standard output. Flags are completed with
-one dash and with two.`
-	cmd.Example = `source <(ctl completion bash)                     # this shell
+	cmd := cli.Group("completion", "Write a completion script for a shell", `source <(ctl completion bash)                     # this shell
 ctl completion bash > /etc/bash_completion.d/ctl  # all shells, as root
 ctl completion zsh > "${fpath[1]}/_ctl"
 ctl completion fish > ~/.config/fish/completions/ctl.fish
-ctl completion powershell | Out-String | Invoke-Expression`
+ctl completion powershell | Out-String | Invoke-Expression`)
+	cmd.Long = `Write a completion script for a shell to standard output. Flags are completed with
+one dash and with two.`
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		cmd.AddCommand(&cobra.Command{
 			Use:   shell,

@@ -9,7 +9,9 @@ import (
 
 // NewCommand returns `ctl config` with its commands.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	return cli.Group("config", "See where settings come from", newExplain(f))
+	return cli.Group("config", "See where settings come from", `ctl config explain
+ctl config explain -context prod -o json`,
+		newExplain(f))
 }
 
 var explained = cli.View[cli.Explained]{

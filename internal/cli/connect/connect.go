@@ -20,8 +20,11 @@ import (
 
 // NewCommand returns `ctl connect` with its commands.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	return cli.Group("connect", "See to the service mesh",
-		cli.Group("ca", "See to the certificate authority",
+	return cli.Group("connect", "See to the service mesh", `ctl connect ca get-config
+ctl connect ca rotate -dry-run`,
+		cli.Group("ca", "See to the certificate authority", `ctl connect ca get-config > ca.json
+ctl connect ca set-config -config-file ca.json
+ctl connect ca rotate`,
 			newGetConfig(f), newSetConfig(f), newRotate(f)),
 	)
 }

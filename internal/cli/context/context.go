@@ -21,7 +21,9 @@ import (
 
 // NewCommand returns `ctl context` with its commands.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	cmd := cli.Group("context", "Name clusters and choose among them",
+	cmd := cli.Group("context", "Name clusters and choose among them", `ctl context add prod -http-addr https://10.0.0.1:8501 -protected
+ctl context use prod
+ctl members -context staging`,
 		newAdd(f), newImport(f), newList(f), newPrevious(f), newRemove(f), newRename(f), newShow(f), newUse(f), newValidate(f))
 	cmd.Long = `A context is a cluster with a name: the addresses of its agents, where its token
 comes from, its TLS files, and marks that keep hands off it (read-only,
@@ -31,9 +33,6 @@ else the one chosen with "ctl context use".
 Options and variables for single settings win over the context. Where one names
 another address (--http-addr, CTL_HTTP_ADDR), the context is left aside whole, so
 that its token is not sent there; "ctl config explain" shows what counts.`
-	cmd.Example = `ctl context add prod -http-addr https://10.0.0.1:8501 -protected
-ctl context use prod
-ctl members -context staging`
 	return cmd
 }
 

@@ -17,14 +17,13 @@ import (
 
 // NewCommand returns `ctl kv` with its commands.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	cmd := cli.Group("kv", "Read and write keys",
+	cmd := cli.Group("kv", "Read and write keys", `ctl kv put config/limit 10
+ctl kv get config/limit
+ctl kv get -recurse config/
+ctl kv delete -recurse config/`,
 		newGet(f), newPut(f), newDelete(f), newExport(f), newImport(f),
 		newLs(f), newTree(f), newEdit(f), newDiff(f), newCp(f), newMv(f))
 	cmd.Long = "Read and write the key/value store."
-	cmd.Example = `ctl kv put config/limit 10
-ctl kv get config/limit
-ctl kv get -recurse config/
-ctl kv delete -recurse config/`
 	return cmd
 }
 

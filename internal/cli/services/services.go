@@ -19,7 +19,10 @@ import (
 
 // NewCommand returns `ctl services` with its commands.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	cmd := cli.Group("services", "Register, remove, list and show services",
+	cmd := cli.Group("services", "Register, remove, list and show services", `ctl services list -failing
+ctl services show web
+ctl services register -name web -port 8080
+ctl services deregister -id web`,
 		newRegister(f), newDeregister(f), newList(f), newShow(f))
 	cmd.Aliases = []string{"service"}
 	return cmd

@@ -24,9 +24,14 @@ const day = 24 * time.Hour
 
 // NewCommand returns `ctl tls` with its commands.
 func NewCommand(f *cli.Factory) *cobra.Command {
-	return cli.Group("tls", "Make and look at certificates of agents",
-		cli.Group("ca", "Make a certificate authority", newCACommand(f)),
-		cli.Group("cert", "Make certificates", newCertCommand(f)),
+	return cli.Group("tls", "Make and look at certificates of agents", `ctl tls ca create
+ctl tls cert create -server -dc dc1
+ctl tls inspect -ca-file consul-agent-ca.pem 10.0.0.1:8300`,
+		cli.Group("ca", "Make a certificate authority", `ctl tls ca create
+ctl tls ca create -domain example -days 3650`, newCACommand(f)),
+		cli.Group("cert", "Make certificates", `ctl tls cert create -server -dc dc1
+ctl tls cert create -client
+ctl tls cert create -cli`, newCertCommand(f)),
 		newInspectCommand(f),
 	)
 }

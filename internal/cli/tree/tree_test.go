@@ -178,11 +178,18 @@ func TestHelp(t *testing.T) {
 			if !c.HasSubCommands() && c.Parent().Name() != "completion" && c.Name() != "help" && !c.HasExample() {
 				t.Error("no example")
 			}
+			if n := len(slices.Collect(strings.Lines(c.Example))); c.HasSubCommands() && (n < 2 || n > 6) {
+				t.Errorf("%d examples of a group, want 2 to 6", n)
+			}
 			streams, out, _ := iostreams.Test("")
 			f := &cli.Factory{Streams: streams, LookupEnv: func(string) (string, bool) { return "", false }, Agent: standIn}
 			args := append(strings.Fields(c.CommandPath())[1:], "-h")
 			if code := f.Run(t.Context(), New(f), args); code != 0 {
 				t.Errorf("-h exits %d", code)
+			}
+			examples, usage := strings.Index(out.String(), "\nExamples:\n"), strings.Index(out.String(), "\nUsage:\n")
+			if c.HasExample() && (examples < 0 || examples > usage) {
+				t.Error("the examples are not in front of the usage")
 			}
 			for line := range strings.Lines(out.String()) {
 				if len(line) >= 80+len("\n") {
