@@ -269,27 +269,29 @@ func (s *Syncer) tell(ctx context.Context, b *batch) error {
 	return nil
 }
 
+// body is the batch as one request. Its changes are encoded already, and nothing
+// reads them once more.
+func (b *batch) body() []byte {
+	body := append(make([]byte, 0, b.size+len(b.messages)*len(`{"Deregister":},`)+len("[]")), '[')
+	for i, m := range b.messages {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		if m.remove {
+			body = append(body, `{"Deregister":`...)
+		} else {
+			body = append(body, `{"Register":`...)
+		}
+		body = append(append(body, m.change...), '}')
+	}
+	return append(body, ']')
+}
+
 // several tells a batch of some in one request. It fails with NotFound where the
 // servers do not know how.
 func (s *Syncer) several(ctx context.Context, b *batch) error {
-	type change struct {
-		Register   json.RawMessage `json:",omitempty"`
-		Deregister json.RawMessage `json:",omitempty"`
-	}
-	changes := make([]change, len(b.messages))
-	for i, m := range b.messages {
-		if m.remove {
-			changes[i].Deregister = m.change
-		} else {
-			changes[i].Register = m.change
-		}
-	}
-	what := fmt.Sprintf("%s and %d more", b.messages[0].what, len(changes)-1)
-	body, err := json.Marshal(changes)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	answer, err := s.put(ctx, severalPath, b.token, body)
+	what := fmt.Sprintf("%s and %d more", b.messages[0].what, len(b.messages)-1)
+	answer, err := s.put(ctx, severalPath, b.token, b.body())
 	switch {
 	case failure.Is(err, failure.NotFound):
 		return err
@@ -303,8 +305,8 @@ func (s *Syncer) several(ctx context.Context, b *batch) error {
 		Status int
 		Text   string
 	}
-	if err := json.Unmarshal(answer, &results); err != nil || len(results) != len(changes) {
-		return failure.Newf(failure.Unavailable, "%s: the answer is not about %d changes: %.200s", what, len(changes), answer)
+	if err := json.Unmarshal(answer, &results); err != nil || len(results) != len(b.messages) {
+		return failure.Newf(failure.Unavailable, "%s: the answer is not about %d changes: %.200s", what, len(b.messages), answer)
 	}
 	for i, r := range results {
 		var err error
