@@ -26,7 +26,7 @@ func (*slowFile) Close() error { return nil }
 
 func on(f file) *State {
 	s := New(Config{Node: Node{Name: "n"}}, stopping{})
-	s.keep = keeper{dir: "somewhere", file: f}
+	s.keep.dir, s.keep.file = "somewhere", f
 	return s
 }
 
@@ -103,6 +103,38 @@ func TestMeanwhile(t *testing.T) {
 					t.Errorf("told %d times, %v; want once, and %v", called, err, test.flush)
 				}
 			})
+		})
+	}
+}
+
+// TestWhoSharesAFlushTellsAfterwards has a second registration wait for the disk
+// while the first does.
+func TestWhoSharesAFlushTellsAfterwards(t *testing.T) {
+	t.Parallel()
+	for _, flush := range []error{nil, errors.New("the disk is broken")} {
+		synctest.Test(t, func(t *testing.T) {
+			first := &slowFile{flushing: make(chan struct{}), result: make(chan error)}
+			s := on(first)
+			done := make(chan error, 2)
+			go func() { done <- s.SetNodeMaintenance(true, "", nil) }() // awaited below
+			<-first.flushing
+			second := &slowFile{flushing: make(chan struct{}), result: make(chan error)}
+			s.keep.file = second
+			told := false
+			go func() { done <- s.RegisterService(web(t), FromAPI, false, func() { told = true }) }() // awaited below
+			<-second.flushing
+			synctest.Wait()
+			if told || s.Service("web") == nil {
+				t.Errorf("told %v while the disk is waited for, registered %v", told, s.Service("web"))
+			}
+			second.result <- flush
+			if err := <-done; !errors.Is(err, flush) || told != (flush == nil) {
+				t.Errorf("then told %v, %v", told, err)
+			}
+			first.result <- nil
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/ctl-sh/ctl/internal/checks"
@@ -50,8 +51,9 @@ const sourceRemote = "remote"
 
 // keeper keeps registrations in the data directory; none for "".
 type keeper struct {
-	dir  string
-	file file // nil before Load
+	dir     string
+	file    file         // nil before Load
+	waiting atomic.Int32 // how many wait for a flush
 }
 
 // file is what a keeper needs of a *journal.Journal.
@@ -78,6 +80,9 @@ func (k *keeper) write(records []journal.Record) (journal.Mark, error) {
 
 // flush returns when what is before the mark survives a power cut. Unless it is
 // nil, meanwhile is called while the disk is waited for, and waited for, too.
+// Where others wait for the disk already it is called afterwards, and not where
+// that fails: those whom one flush ends for go on together, so that the catalog is
+// told of them in one request.
 func (k *keeper) flush(m journal.Mark, meanwhile func()) error {
 	if meanwhile == nil {
 		meanwhile = func() {}
@@ -86,8 +91,20 @@ func (k *keeper) flush(m journal.Mark, meanwhile func()) error {
 		meanwhile()
 		return nil
 	}
+	if k.waiting.Add(1) > 1 {
+		err := k.file.Flush(m)
+		k.waiting.Add(-1)
+		if err == nil {
+			meanwhile()
+		}
+		return err
+	}
 	flushed := make(chan error, 1)
-	go func() { flushed <- k.file.Flush(m) }() // awaited below
+	go func() { // awaited below
+		err := k.file.Flush(m)
+		k.waiting.Add(-1)
+		flushed <- err
+	}()
 	meanwhile()
 	return <-flushed
 }

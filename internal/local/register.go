@@ -22,7 +22,7 @@ import (
 // nobody knows whether it is there after a restart.
 //
 // Unless it is nil, meanwhile is called once the registration holds here, while
-// the disk is waited for. The catalog may be told of it then: after a power cut
+// the disk is waited for or, where others wait for it, too, afterwards. The catalog may be told of it then: after a power cut
 // what was kept decides, and the next full sync corrects the catalog.
 func (s *State) RegisterService(d *ServiceDefinition, from Source, replace bool, meanwhile func()) error {
 	if what := d.Unfindable(); what != "" && s.Service(d.ID) == nil {
