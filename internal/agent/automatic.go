@@ -144,7 +144,7 @@ func (a *Agent) keepCertificate(ctx context.Context, ready func()) error {
 	ready()
 	log := a.log.With(logging.KeyComponent, "agent.auto_encrypt")
 	pool := rpc.NewPool(rpc.PoolConfig{Dial: a.tls.Dialer(tlsconf.ProtocolSign, dialer(a.rt.Load()))})
-	defer pool.Close()
+	defer func() { _ = pool.Close() }() // nothing is under way
 	pause := backoff.New(minAutomaticPause, maxAutomaticPause)
 	for ctx.Err() == nil {
 		got, err := a.askCertificate(ctx, pool)

@@ -117,7 +117,7 @@ func (c *Cluster) Kill(servers ...int) {
 func (c *Cluster) CheckRunning() error {
 	for i := range c.specs {
 		if p := c.proc(i); p != nil && !p.Running() {
-			return fmt.Errorf("%s ended by itself: %v\n%s", p.Spec.Name, p.Err(), p.LogTail(3000))
+			return fmt.Errorf("%s ended by itself: %w\n%s", p.Spec.Name, p.Err(), p.LogTail(3000))
 		}
 	}
 	return nil

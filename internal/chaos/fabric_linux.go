@@ -203,7 +203,7 @@ func removeStale() {
 			continue
 		}
 		if out, err := exec.Command("ip", "netns", "pids", e.Name()).Output(); err == nil {
-			for _, field := range strings.Fields(string(out)) {
+			for field := range strings.FieldsSeq(string(out)) {
 				if p, err := strconv.Atoi(field); err == nil {
 					_ = syscall.Kill(p, syscall.SIGKILL) // may have ended
 				}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -138,9 +139,7 @@ func (s *fakeStore) write(key, value string, r *http.Request) bool {
 	}
 	if s.since++; s.since%20 == 0 {
 		s.before = map[string]Entry{}
-		for k, e := range s.rows {
-			s.before[k] = e
-		}
+		maps.Copy(s.before, s.rows)
 	}
 	s.index++
 	if r.Method == http.MethodDelete {

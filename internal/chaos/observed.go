@@ -37,6 +37,7 @@ func writesOf(ops []Op) written {
 			if op.Outcome != Refused {
 				w.deleted[op.Key] = true
 			}
+		default: // the others say nothing here
 		}
 	}
 	return w
@@ -51,6 +52,7 @@ func entries(op Op, yield func(key string, e Entry)) {
 		for key, e := range op.Listed {
 			yield(key, e)
 		}
+	default: // the others say nothing here
 	}
 }
 

@@ -234,6 +234,7 @@ func (r *run) count(rd *round, fault Fault) {
 			r.report.Unknown++
 		case Refused:
 			r.report.Refused++
+		default: // counted above
 		}
 	}
 }

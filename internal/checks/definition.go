@@ -179,19 +179,19 @@ func (d *Definition) Validate() error {
 	case alias && !probe && d.Interval != 0:
 		return errors.New("Interval cannot be set for Alias checks") //nolint:staticcheck // Consul's text
 	case alias && !probe && d.TTL != 0:
-		return errors.New("TTL must be not be set for Alias checks") //nolint:staticcheck // Consul's text
+		return errors.New("TTL must be not be set for Alias checks") // Consul's text
 	case d.Interval != 0 && d.TTL != 0:
 		return errors.New("Interval and TTL cannot both be specified") //nolint:staticcheck // Consul's text
 	case probe && d.Interval <= 0:
 		return errors.New("Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks") //nolint:staticcheck // Consul's text
 	case !probe && !alias && d.TTL <= 0:
-		return errors.New("TTL must be > 0 for TTL checks") //nolint:staticcheck // Consul's text
+		return errors.New("TTL must be > 0 for TTL checks") // Consul's text
 	case len(kinds) > 1:
 		return fmt.Errorf("a check does one thing, this one asks for %s", names(kinds))
 	case d.OutputMaxSize < 0:
-		return errors.New("MaxOutputMaxSize must be positive") //nolint:staticcheck // Consul's text
+		return errors.New("MaxOutputMaxSize must be positive") // Consul's text
 	case d.FailuresBeforeWarning > d.FailuresBeforeCritical:
-		return errors.New("FailuresBeforeWarning can't be higher than FailuresBeforeCritical") //nolint:staticcheck // Consul's text
+		return errors.New("FailuresBeforeWarning can't be higher than FailuresBeforeCritical") // Consul's text
 	case d.Timeout < 0, d.DeregisterCriticalServiceAfter < 0, d.SuccessBeforePassing < 0, d.FailuresBeforeWarning < 0:
 		return errors.New("a duration or a number of results is negative")
 	}

@@ -31,7 +31,7 @@ func (r *Runner) grpcProbe(d *Definition) probe {
 		if err != nil {
 			return Critical, err.Error()
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }() // the answer is there, or is not
 		resp, err := health.NewHealthClient(conn).Check(ctx, &health.HealthCheckRequest{Service: service})
 		if err != nil {
 			return Critical, err.Error()

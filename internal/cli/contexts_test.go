@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bufio"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -165,9 +166,7 @@ func TestContextsReachTheirCluster(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			env := home(t, c.current, contexts)
-			for k, v := range c.env {
-				env[k] = v
-			}
+			maps.Copy(env, c.env)
 			ask := agent
 			if c.elsewhere {
 				ask = elsewhere
@@ -236,9 +235,7 @@ func TestMarksKeepHandsOff(t *testing.T) {
 			agent := clitest.NewAgent(t, answers)
 			c.context.Addresses = []string{agent.URL}
 			env := home(t, "prod", map[string]*contextfile.Context{"prod": &c.context})
-			for k, v := range c.env {
-				env[k] = v
-			}
+			maps.Copy(env, c.env)
 			got := clitest.Do(t, trial, clitest.Run{Args: strings.Fields(c.args), In: c.in, Env: env, Terminal: c.terminal})
 			if got.Code != c.code || !strings.HasPrefix(got.Err, c.err) || (c.err == "" && got.Err != "") {
 				t.Errorf("exit code %d, error %q, want %d, %q", got.Code, got.Err, c.code, c.err)

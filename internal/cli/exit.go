@@ -114,8 +114,7 @@ func exitCode(err error, detailed bool) int {
 	if err == nil {
 		return ExitOK
 	}
-	var e *exitError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
 	}
 	if detailed {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"unicode/utf8"
 )
@@ -82,8 +83,6 @@ func (c *Conn) explain(s Setting) Explained {
 // CTL_* and, where those are silent, CONSUL_*.
 func (f *Factory) Environment() map[string]string {
 	all := environment(consulPrefix, f.LookupEnv)
-	for name, value := range environment(ctlPrefix, f.LookupEnv) {
-		all[name] = value
-	}
+	maps.Copy(all, environment(ctlPrefix, f.LookupEnv))
 	return all
 }

@@ -93,7 +93,7 @@ func (o *Output) Set(s string) error {
 
 func (o *Output) setTemplate(f form, argument, text string) error {
 	if argument == "" {
-		return fmt.Errorf("needs a template behind it: -o %s=...", f)
+		return fmt.Errorf("needs a template behind it: -o %s=TEMPLATE", f)
 	}
 	source := argument
 	if f == formTemplateFile {

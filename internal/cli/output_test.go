@@ -141,7 +141,7 @@ func TestFormatErrors(t *testing.T) {
 	clitest.Check(t, showing(two), []clitest.Case{
 		{Name: "nearly right", Args: "boxes -o jsn", Code: 1, Err: `invalid argument "jsn" for "-o, --format" flag: must be one of: pretty, table, wide, json, yaml, jsonl, name, go-template=TEMPLATE, go-template-file=FILE; did you mean json?`},
 		{Name: "quite wrong", Args: "boxes -o protobuf", Code: 1, Err: `invalid argument "protobuf" for "-o, --format" flag: must be one of:`},
-		{Name: "template without text", Args: "boxes -o go-template", Code: 1, Err: `invalid argument "go-template" for "-o, --format" flag: needs a template behind it: -o go-template=...`},
+		{Name: "template without text", Args: "boxes -o go-template", Code: 1, Err: `invalid argument "go-template" for "-o, --format" flag: needs a template behind it: -o go-template=TEMPLATE`},
 		{Name: "template that does not parse", Args: "boxes -o go-template={{.", Code: 1, Err: `invalid argument "go-template={{." for "-o, --format" flag: parse template: template: -o:1:`},
 		{Name: "template file that is not there", Args: "boxes -o go-template-file=/nonexistent/t", Code: 1, Err: `invalid argument "go-template-file=/nonexistent/t" for "-o, --format" flag: read template: open /nonexistent/t`},
 		{Name: "template that fails", Args: "boxes -o go-template={{index", Code: 1, Err: `invalid argument`},

@@ -68,8 +68,7 @@ func (f *Factory) Root(name, short, long string, version *cobra.Command, command
 		_ = f.page(func(w io.Writer) { writeHelp(w, cmd) })
 	})
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		var unknown *pflag.NotExistError
-		if errors.As(err, &unknown) {
+		if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 			return Usagef(cmd, "%w%s", err, suggestFlag(cmd, unknown))
 		}
 		return Usagef(cmd, "%w", err)

@@ -115,8 +115,7 @@ func kindOf(err error) failure.Kind {
 
 // statusOf returns the HTTP status that failed the command, or zero.
 func statusOf(err error) int {
-	var status api.StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[api.StatusError](err); ok {
 		return status.Code
 	}
 	return 0

@@ -83,7 +83,7 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pairs := []string{}
-	for _, p := range strings.Fields(now.keys) {
+	for p := range strings.FieldsSeq(now.keys) {
 		k, v, _ := strings.Cut(p, "=")
 		pairs = append(pairs, fmt.Sprintf(`{"Key":%q,"Value":%q}`, k, base64.StdEncoding.EncodeToString([]byte(v))))
 	}

@@ -42,8 +42,7 @@ func vanished(t *testing.T, v *via, name string) {
 }
 
 func statusOf(err error) int {
-	var status api.StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[api.StatusError](err); ok {
 		return status.Code
 	}
 	return 0

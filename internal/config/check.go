@@ -213,6 +213,7 @@ func (c *checker) scalar(k *Key, v value, path string) (any, bool) {
 		return c.stringList(k, v, path)
 	case StringMap:
 		return c.stringMap(k, v, path)
+	default: // objects are gone through by others
 	}
 	c.wrongType(k, v, path)
 	return nil, false

@@ -58,7 +58,7 @@ func (r *resolver) recursors() {
 			r.fail([]string{key}, "correct the template", "%s", err.Error())
 			continue
 		}
-		for _, one := range strings.Fields(text) {
+		for one := range strings.FieldsSeq(text) {
 			at, err := netip.ParseAddrPort(one)
 			if ip, err2 := netip.ParseAddr(strings.Trim(one, "[]")); err2 == nil {
 				at, err = netip.AddrPortFrom(ip, dnsPort), nil

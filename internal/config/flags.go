@@ -153,6 +153,7 @@ func (v *keyValue) Set(s string) error {
 		_, err = strconv.ParseFloat(s, 64)
 	case Duration:
 		_, err = time.ParseDuration(s)
+	default: // any text will do
 	}
 	if err == nil {
 		v.texts = append(v.texts, s)
@@ -174,6 +175,7 @@ func (v *keyValue) Type() string {
 		return "key:value"
 	case Strings:
 		return "strings"
+	default:
+		return "string"
 	}
-	return "string"
 }

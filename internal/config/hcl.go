@@ -23,8 +23,7 @@ func parseHCL(source string, data []byte, out *findings) (v value, ok bool) {
 	file, err := parser.Parse(data)
 	if err != nil {
 		at := Origin{Source: source, Line: 1, Col: 1}
-		var pos *parser.PosError
-		if errors.As(err, &pos) {
+		if pos, ok := errors.AsType[*parser.PosError](err); ok {
 			at.Line, at.Col, err = pos.Pos.Line, pos.Pos.Column, pos.Err
 		}
 		out.problem(at, "", "correct it; a file in JSON is named .json or read with -config-format json", "not valid HCL: %s", err.Error())

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"strings"
 	"time"
 )
@@ -65,9 +66,7 @@ func (c *Config) shown(k *Key) any {
 		return shownDefinitions(d)
 	case map[string]string:
 		m := make(map[string]string, len(d))
-		for name, text := range d {
-			m[name] = text
-		}
+		maps.Copy(m, d)
 		return m
 	}
 	return v

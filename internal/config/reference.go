@@ -68,8 +68,9 @@ func schemaType(k *Key) map[string]any {
 		return map[string]any{"type": "array", "items": schemaShape(k)}
 	case Free:
 		return map[string]any{"type": "object"}
+	default:
+		return str
 	}
-	return str
 }
 
 func schemaShape(k *Key) map[string]any {
@@ -82,8 +83,9 @@ func schemaShape(k *Key) map[string]any {
 		return map[string]any{"$ref": "#/$defs/watch"}
 	case Free:
 		return map[string]any{"type": "object"}
+	default:
+		return schemaObject(k)
 	}
-	return schemaObject(k)
 }
 
 func jsonDefault(k *Key) any {
@@ -107,8 +109,9 @@ func statusNote(k *Key) string {
 		return " Consul Enterprise: accepted with a warning, without effect."
 	case Forbidden:
 		return " Consul Enterprise: refused."
+	default:
+		return ""
 	}
-	return ""
 }
 
 // Reference returns the reference page of the configuration, in Markdown.

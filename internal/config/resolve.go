@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -245,9 +246,7 @@ func (r *resolver) tagged(lan, wan netip.Addr) map[string]string {
 	add("lan_ipv6", r.address("advertise_addr_ipv6", c.AdvertiseAddrIPv6, family(lan, false)))
 	add("wan_ipv4", r.address("advertise_addr_wan_ipv4", c.AdvertiseAddrWANIPv4, family(wan, true)))
 	add("wan_ipv6", r.address("advertise_addr_wan_ipv6", c.AdvertiseAddrWANIPv6, family(wan, false)))
-	for name, text := range c.TaggedAddresses {
-		tags[name] = text
-	}
+	maps.Copy(tags, c.TaggedAddresses)
 	return tags
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -162,7 +163,7 @@ func nest(path, text string, isJSON bool) string {
 		text = strings.ReplaceAll(text, `":"`, `"="`)
 		return strings.Join(parts[:len(parts)-1], " {\n") + map[bool]string{true: " {\n"}[len(parts) > 1] + parts[len(parts)-1] + " = " + text + strings.Repeat("\n}", len(parts)-1)
 	}
-	for i := len(parts) - 1; i >= 0; i-- {
+	for i := range slices.Backward(parts) {
 		text = fmt.Sprintf("{%q:%s}", parts[i], text)
 	}
 	return text

@@ -80,9 +80,9 @@ func (g *gate) refused(rpc raft.RPC) bool {
 }
 
 // campaign makes raft stand for election at once, without the pre-vote and
-// although others may still believe in a leader. It reports whether raft took
-// the message before done was closed.
-func (g *gate) campaign(id string, done <-chan struct{}) bool {
+// although others may still believe in a leader. It waits until raft takes
+// the message or done is closed.
+func (g *gate) campaign(id string, done <-chan struct{}) {
 	rpc := raft.RPC{
 		Command: &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
 			ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(id), Addr: []byte(g.LocalAddr()),
@@ -91,9 +91,7 @@ func (g *gate) campaign(id string, done <-chan struct{}) bool {
 	}
 	select {
 	case g.in <- rpc:
-		return true
 	case <-done:
-		return false
 	}
 }
 

@@ -179,7 +179,7 @@ func TestDistance(t *testing.T) {
 		to   *coordinate.Coordinate
 		want float64 // ms
 	}{
-		{"space and both heights", ptr(at(10)), 10.02},
+		{"space and both heights", new(at(10)), 10.02},
 		{"a high link", &tall, 15.01},
 		{"an adjustment", &low, 6.02},
 		{"an adjustment that takes all away", &drag, 10.02},
@@ -195,8 +195,6 @@ func TestDistance(t *testing.T) {
 		})
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func TestShift(t *testing.T) {
 	was, is := at(1), at(4)

@@ -195,8 +195,9 @@ func (x *exchange) inZone() error {
 		return x.service(s)
 	case kindVirtual: // there is no mesh yet, and so no virtual address
 		return nil
+	default:
+		return errUnknown // ingress gateways and prepared queries: there are none yet
 	}
-	return errUnknown // ingress gateways and prepared queries: there are none yet
 }
 
 func (x *exchange) soa() record {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -53,7 +54,7 @@ func kindOf(label []byte) kind {
 // says that the question is of type SRV, for which a label that begins with _
 // needs no "service" after it. It reports false for names that cannot exist.
 func parseSubject(labels [][]byte, srv bool) (subject, bool) {
-	for i := len(labels) - 1; i >= 0; i-- {
+	for i := range slices.Backward(labels) {
 		k := kindOf(labels[i])
 		parts := labels[:i]
 		if k == kindNone && srv && labels[i][0] == '_' {

@@ -137,10 +137,10 @@ func (x *exchange) ask(at string, query []byte, via transport) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() //nolint:errcheck // the answer is there, or is not
+	defer conn.Close() // the answer is there, or is not
 	// Ends the reading below also when ctx is cancelled before its deadline.
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	crand.Read(query[:2]) //nolint:errcheck // cannot fail
+	crand.Read(query[:2]) // cannot fail
 	if via == overTCP {
 		framed := binary.BigEndian.AppendUint16(nil, uint16(len(query))) //nolint:gosec // a question
 		if _, err := conn.Write(append(framed, query...)); err != nil {

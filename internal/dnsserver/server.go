@@ -225,10 +225,7 @@ const socketPause = 100 * time.Millisecond
 // servePackets answers what comes over one packet socket. Several of them share
 // a socket; none of them ever waits for anything but the socket.
 func (s *Server) servePackets(ctx context.Context, pc net.PacketConn) error {
-	socket, err := newSocket(pc)
-	if err != nil {
-		return err
-	}
+	socket := newSocket(pc)
 	x := newExchange(s)
 	buffer := make([]byte, maxQuestionBytes)
 	for failed := 0; ; failed++ {
@@ -330,7 +327,7 @@ func (s *Server) admit(ctx context.Context, conn net.Conn) bool {
 	s.wg.Go(func() {
 		defer func() { <-s.open }()
 		defer release()
-		defer conn.Close() //nolint:errcheck // nothing depends on it
+		defer conn.Close() // nothing depends on it
 		defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 		s.serveConn(ctx, conn)
 	})

@@ -350,6 +350,7 @@ func (x *exchange) resolveOwn(owner nameRef, s subject, f family, ttl uint32, to
 			add(x.at(&svc.Instances[x.draw(place)], f, x.wan(s.dc)).Address)
 		}
 		x.order = order
+	default: // the others have no address
 	}
 	return next, nil
 }

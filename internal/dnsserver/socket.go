@@ -36,21 +36,21 @@ func (s sender) ip() netip.Addr {
 
 // newSocket chooses how to use pc. A UDP socket of every address must answer
 // from the address it was asked at, which costs some allocations.
-func newSocket(pc net.PacketConn) (socket, error) {
+func newSocket(pc net.PacketConn) socket {
 	udp, ok := pc.(*net.UDPConn)
 	if !ok {
-		return packetSocket{pc}, nil
+		return packetSocket{pc}
 	}
 	if at, ok := udp.LocalAddr().(*net.UDPAddr); !ok || !at.IP.IsUnspecified() {
-		return addressSocket{udp}, nil
+		return addressSocket{udp}
 	}
 	// One of the two does not fit the family of the socket.
 	err6 := ipv6.NewPacketConn(udp).SetControlMessage(ipv6.FlagDst|ipv6.FlagInterface, true)
 	err4 := ipv4.NewPacketConn(udp).SetControlMessage(ipv4.FlagDst|ipv4.FlagInterface, true)
 	if err4 != nil && err6 != nil { // not on this system
-		return addressSocket{udp}, nil //nolint:nilerr // the system chooses the address then
+		return addressSocket{udp} // the system chooses the address then
 	}
-	return wildcardSocket{udp}, nil
+	return wildcardSocket{udp}
 }
 
 // addressSocket is a UDP socket of one address.

@@ -156,8 +156,7 @@ func Wrap(k Kind, err error) error {
 // KindOf returns the kind of the outermost Error in err's chain. A context
 // that ran out is Timeout; anything else, and nil, is Internal.
 func KindOf(err error) Kind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

@@ -9,7 +9,7 @@ import (
 
 func TestEveryKindHasARow(t *testing.T) {
 	seen := map[string]Kind{}
-	for k := Kind(0); k < kindCount; k++ {
+	for k := range kindCount {
 		r := table[k]
 		if r.name == "" || r.status < 400 || r.exit == 0 {
 			t.Errorf("kind %d has the row %+v", k, r)

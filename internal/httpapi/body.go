@@ -41,7 +41,7 @@ func (m *Mux) readBody(w http.ResponseWriter, r *http.Request, route *boundRoute
 	rc := http.NewResponseController(w)
 	// The deadline must not outlive the body: the connection is read on for
 	// the client's going away.
-	defer rc.SetReadDeadline(time.Time{})
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }() // a connection that is gone has none
 	body, err := m.readAll(rc, r, limit)
 	switch {
 	case err == nil:

@@ -95,7 +95,7 @@ func (m *Mux) attempt(ctx context.Context, c call) *answer {
 		return m.forward(ctx, c)
 	}
 	resp, err := m.handle(ctx, c)
-	if err != nil && context.Cause(ctx) == errStopping {
+	if err != nil && errors.Is(context.Cause(ctx), errStopping) {
 		err = failure.Wrap(failure.Unavailable, errStopping)
 	}
 	return answered(c.req, c.route, resp, err)
@@ -125,7 +125,7 @@ func (m *Mux) forward(ctx context.Context, c call) *answer {
 	defer cancel()
 	resp, err := m.cfg.Dispatcher.Forward(ctx, c.route.Where, c.req.Options.Datacenter, c.wire())
 	if err != nil {
-		if context.Cause(ctx) == errStopping {
+		if errors.Is(context.Cause(ctx), errStopping) {
 			err = failure.Wrap(failure.Unavailable, errStopping)
 		}
 		return failedAnswer(err)

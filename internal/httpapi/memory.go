@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/ctl-sh/ctl/internal/failure"
@@ -87,7 +88,7 @@ func (m *Mux) recall(ctx context.Context, c call, elsewhere bool) *answer {
 	if resp == nil && err == nil {
 		return nil
 	}
-	if err != nil && context.Cause(ctx) == errStopping {
+	if err != nil && errors.Is(context.Cause(ctx), errStopping) {
 		err = failure.Wrap(failure.Unavailable, errStopping)
 	}
 	return answered(c.req, c.route, resp, err)

@@ -88,8 +88,7 @@ func text(status int, s string) *answer {
 // failed makes the answer for an error.
 func failedAnswer(err error) *answer {
 	a := text(http.StatusInternalServerError, err.Error())
-	var se *StatusError
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[*StatusError](err); ok {
 		a.status = se.Status
 		return a
 	}

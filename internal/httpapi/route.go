@@ -174,13 +174,13 @@ func parsePattern(pattern string) (*endpoint, error) {
 	if !strings.HasPrefix(pattern, "/") {
 		return nil, errors.New("does not begin with a slash")
 	}
-	open := strings.IndexByte(pattern, '{')
-	if open < 0 {
+	before, wildcard, ok := strings.Cut(pattern, "{")
+	if !ok {
 		return e, nil
 	}
-	name, suffix, ok := strings.Cut(pattern[open+1:], "}")
+	name, suffix, ok := strings.Cut(wildcard, "}")
 	e.name, e.raw = strings.CutSuffix(name, "...")
-	e.prefix, e.suffix = pattern[:open], suffix
+	e.prefix, e.suffix = before, suffix
 	switch {
 	case !ok || e.name == "" || !strings.HasSuffix(e.prefix, "/"):
 		return nil, errors.New("wildcard is not a whole segment {name}")

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -85,9 +86,7 @@ func (m *Mux) write(w http.ResponseWriter, r *http.Request, a *answer) {
 	m.setStatic(h)
 	f := fields{h: h, values: make([]string, 0, 8)}
 	a.each(f.set)
-	for key, values := range a.header {
-		h[key] = values
-	}
+	maps.Copy(h, a.header)
 	if a.wire != "" {
 		setLines(h, a.wire)
 	}
@@ -131,7 +130,7 @@ func (m *Mux) writeBody(w http.ResponseWriter, body []byte) {
 		return
 	}
 	rc := http.NewResponseController(w)
-	defer rc.SetWriteDeadline(time.Time{})
+	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }() // a connection that is gone has none
 	for len(body) > 0 {
 		n := min(len(body), pieceBytes)
 		_ = rc.SetWriteDeadline(time.Now().Add(m.cfg.BodyIdleTimeout))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -167,9 +168,7 @@ func isOneOf(got map[string]string, states []map[string]string) bool {
 
 func randomChange(r *rand.Rand, before map[string]string) (records []Record, after map[string]string) {
 	after = map[string]string{}
-	for key, value := range before {
-		after[key] = value
-	}
+	maps.Copy(after, before)
 	for range 1 + r.IntN(3) {
 		key := string(rune('a' + r.IntN(6)))
 		if delete(after, key); r.IntN(4) == 0 {

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -240,7 +241,7 @@ func (r *run) see(s *running) {
 // stopAll stops what was started, last first, and returns the group's result.
 func (r *run) stopAll() error {
 	var abandoned []string
-	for i := len(r.started) - 1; i >= 0; i-- {
+	for i := range slices.Backward(r.started) {
 		s := r.started[i]
 		r.drain()
 		if !r.stop(s) {

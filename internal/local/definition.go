@@ -122,7 +122,7 @@ func (d *ServiceDefinition) Validate() error {
 
 func (d *ServiceDefinition) validate() error {
 	if d.Name == "" {
-		return errors.New(failure.TextMissingService)
+		return errors.New(failure.TextMissingService) //nolint:staticcheck // Consul's text
 	}
 	if d.ID == "" {
 		d.ID = d.Name
@@ -166,9 +166,9 @@ func (d *ServiceDefinition) rules() error {
 	case !slices.Contains(kinds, d.Kind):
 		return fmt.Errorf("unknown Kind %q", d.Kind)
 	case d.Kind == kindProxy && (d.Proxy == nil || d.Proxy.DestinationServiceName == ""):
-		return errors.New("Proxy.DestinationServiceName must be non-empty for Connect proxy services") //nolint:staticcheck // Consul's text
+		return errors.New("Proxy.DestinationServiceName must be non-empty for Connect proxy services") // Consul's text
 	case d.Kind == kindProxy && d.Port == 0 && d.SocketPath == "":
-		return errors.New("Port or SocketPath must be set for a Connect proxy")
+		return errors.New("Port or SocketPath must be set for a Connect proxy") //nolint:staticcheck // Consul's text
 	}
 	return nil
 }
@@ -180,19 +180,19 @@ func (w *Weights) validate() error {
 	case w.Warning < 0:
 		return errors.New("Warning must be greater or equal than 0") //nolint:staticcheck // Consul's text
 	case w.Passing > maxWeight || w.Warning > maxWeight:
-		return fmt.Errorf("DNS Weight must be between 0 and %d", maxWeight) //nolint:staticcheck // Consul's text
+		return fmt.Errorf("DNS Weight must be between 0 and %d", maxWeight) // Consul's text
 	}
 	return nil
 }
 
 func validateMeta(meta map[string]string) error {
 	if len(meta) > maxMetaPairs {
-		return fmt.Errorf("Node metadata cannot contain more than %d key/value pairs", maxMetaPairs) //nolint:staticcheck // Consul's text
+		return fmt.Errorf("Node metadata cannot contain more than %d key/value pairs", maxMetaPairs) // Consul's text
 	}
 	for k, v := range meta {
 		switch {
 		case k == "":
-			return errors.New("Couldn't load metadata pair ('', '" + v + "'): Key cannot be blank") //nolint:staticcheck // Consul's text
+			return errors.New("Couldn't load metadata pair ('', '" + v + "'): Key cannot be blank") // Consul's text
 		case !metaKey().MatchString(k):
 			return fmt.Errorf("Couldn't load metadata pair ('%s', '%s'): Key contains invalid characters", k, v) //nolint:staticcheck // Consul's text
 		case strings.HasPrefix(k, reservedMeta):

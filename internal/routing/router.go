@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -270,12 +271,8 @@ func (t *table) clone() *table {
 		leaders: make(map[string]string, len(t.leaders)+1),
 		members: t.members,
 	}
-	for dc, s := range t.byDC {
-		c.byDC[dc] = s
-	}
-	for dc, l := range t.leaders {
-		c.leaders[dc] = l
-	}
+	maps.Copy(c.byDC, t.byDC)
+	maps.Copy(c.leaders, t.leaders)
 	return c
 }
 

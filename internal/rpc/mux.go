@@ -153,9 +153,9 @@ func (m *Mux) Run(ctx context.Context, ready func()) error {
 	ready()
 	err := m.accept(ctx, &classifying)
 	m.cfg.Listener.Close()
-	m.raft.Close()
-	m.grpc.Close()
-	m.sign.Close()
+	for _, l := range []net.Listener{m.raft, m.grpc, m.sign} {
+		l.Close()
+	}
 	m.closePending()
 	classifying.Wait()
 	m.raft.discard()
@@ -253,8 +253,7 @@ func (r *refusal) Error() string { return r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
 func (m *Mux) complain(c net.Conn, err error) {
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		m.cfg.Security.Journal().Refused("a connection to the cluster port was refused", c.RemoteAddr(), r.err)
 		return
 	}

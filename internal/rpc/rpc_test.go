@@ -115,8 +115,7 @@ func TestFailureCrossesTheWire(t *testing.T) {
 			if got := failure.KindOf(err); got != k {
 				t.Errorf("kind %v, want %v", got, k)
 			}
-			var f *failure.Error
-			if !errors.As(err, &f) {
+			if _, ok := errors.AsType[*failure.Error](err); !ok {
 				t.Fatalf("got a %T, want *failure.Error", err)
 			}
 			if want := "key \"ç\" 100%\nnot so\uFFFD"; err.Error() != want {

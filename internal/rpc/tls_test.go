@@ -433,15 +433,13 @@ func TestExplainedErrorsKeepTheirCause(t *testing.T) {
 	p := newPKI(t)
 	addr := impostor(t, newPKI(t).pair("x", issue.Options{Role: issue.Server}), tlsconf.ProtocolRPC)
 	_, err := p.store(nil, nil).Dialer(tlsconf.ProtocolRPC, tcp)(t.Context(), addr)
-	var cause x509.UnknownAuthorityError
-	if !errors.As(err, &cause) {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); !ok {
 		t.Errorf("got %v", err)
 	}
 	l := listen(t)
 	l.Close()
 	_, err = p.store(nil, nil).Dialer(tlsconf.ProtocolRPC, tcp)(t.Context(), l.Addr().String())
-	var refused *net.OpError
-	if !errors.As(err, &refused) {
+	if _, ok := errors.AsType[*net.OpError](err); !ok {
 		t.Errorf("got %v", err)
 	}
 }

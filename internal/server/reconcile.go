@@ -107,6 +107,7 @@ func (r *reconciler) member(ctx context.Context, m gossip.Member) error {
 			}
 		}
 		return r.deregister(ctx, m.Name)
+	default: // gossip has not said yet
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -43,7 +44,7 @@ func (f exported) appendText(b []byte) []byte {
 }
 
 func (s *series) appendSummary(b []byte, name string) []byte {
-	labels := append(s.labels[:len(s.labels):len(s.labels)], Label{Name: "quantile"})
+	labels := append(slices.Clip(s.labels), Label{Name: "quantile"})
 	for i, v := range s.sample.quantiles(summaryQuantiles) {
 		labels[len(labels)-1].Value = strconv.FormatFloat(summaryQuantiles[i], 'g', -1, 64)
 		b = appendTextLine(b, name, "", labels, v)

@@ -94,6 +94,7 @@ func invalidText(e x509.CertificateInvalidError) string {
 		}
 	case x509.IncompatibleUsage:
 		return who + " may not be used for this side of a connection (extended key usage)"
+	default: // told in Go's words
 	}
 	return fmt.Sprintf("%s cannot be used: %s", who, e.Error())
 }

@@ -122,8 +122,9 @@ func (m *Model) link() (ui.Level, string) {
 		return ui.Passing, "connected"
 	case source.Lost:
 		return ui.Critical, "disconnected"
+	default:
+		return ui.Warning, "connecting"
 	}
-	return ui.Warning, "connecting"
 }
 
 // header draws where we are: in which cluster and on which page.

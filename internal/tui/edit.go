@@ -309,6 +309,7 @@ func (m *Model) profile(msg tea.ColorProfileMsg) {
 		m.c.Looks.True = true
 	case colorprofile.ASCII, colorprofile.NoTTY:
 		m.c.Looks.Plain = true
+	default: // what others can show is known already
 	}
 	m.look()
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -221,6 +222,7 @@ func (m *Model) do(a ui.Action) tea.Cmd {
 		return m.save()
 	case ui.Retry:
 		m.c.Session.Feed.Retry()
+	default: // the others are not for here
 	}
 	if b := m.c.Keys.Binding(a); b.Mutates {
 		if why := m.readOnly(); why != "" {
@@ -234,7 +236,7 @@ func (m *Model) do(a ui.Action) tea.Cmd {
 // openScreen goes to a numbered screen; to the one that was open there before,
 // with its selection, if there is one.
 func (m *Model) openScreen(p page.Page) tea.Cmd {
-	for i := len(m.trail) - 1; i >= 0; i-- {
+	for i := range slices.Backward(m.trail) {
 		v := m.trail[i]
 		if v.from == nil && v.page.Title() == p.Title() {
 			if v == m.at {
@@ -289,6 +291,7 @@ func (m *Model) travel(a ui.Action) {
 			return
 		}
 		m.place++
+	default: // the others are not for here
 	}
 	m.show(m.trail[m.place])
 }
@@ -332,6 +335,7 @@ func Filter(model tea.Model, msg tea.Msg) tea.Msg {
 			m.wheel -= wheelLines
 		case tea.MouseWheelDown:
 			m.wheel += wheelLines
+		default: // the others are not for here
 		}
 		if m.flushing {
 			return nil

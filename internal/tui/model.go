@@ -96,7 +96,6 @@ type Model struct {
 	width, height int
 	mouse         bool
 	wheel         int // lines turned and not yet scrolled
-	wheelAt       time.Time
 	flushing      bool
 
 	notice    string

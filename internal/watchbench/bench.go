@@ -220,7 +220,7 @@ func (b *bench) cost(ctx context.Context, noStream bool) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	defer cmd.Wait() // cut off by cancel
+	defer func() { _ = cmd.Wait() }() // cut off by cancel
 	defer cancel()
 	lines := bufio.NewScanner(out)
 	read := func() (cpu time.Duration, resident int64, err error) {

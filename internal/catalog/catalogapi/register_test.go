@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -79,12 +80,7 @@ type writer struct {
 }
 
 func (w writer) Allow(r authz.Resource, name string, a authz.Access) bool {
-	for _, allowed := range w.writes {
-		if allowed == string(r)+"/"+name {
-			return true
-		}
-	}
-	return a == authz.Read
+	return a == authz.Read || slices.Contains(w.writes, string(r)+"/"+name)
 }
 
 func TestWhoMayRegister(t *testing.T) {

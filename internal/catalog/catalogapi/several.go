@@ -79,8 +79,7 @@ func (a *API) change(ctx context.Context, r *httpapi.Request, c *change) error {
 }
 
 func refusalOf(err error) *refused {
-	var status *httpapi.StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*httpapi.StatusError](err); ok {
 		return &refused{status.Status, status.Text}
 	}
 	return &refused{failure.KindOf(err).HTTPStatus(), err.Error()}

@@ -106,7 +106,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return 2, err
 	}
-	defer fabric.Close()
+	defer func() { _ = fabric.Close() }() // what is left is named when it is made again
 	if !fabric.CanIsolate() {
 		fmt.Fprintln(os.Stderr, "note: servers are not isolated in this run: that takes Linux, root and iproute2")
 	}

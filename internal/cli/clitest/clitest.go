@@ -5,6 +5,7 @@ package clitest
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -66,9 +67,7 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no answer planned: "+line, http.StatusNotFound)
 		return
 	}
-	for k, v := range answer.Header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), answer.Header)
 	if answer.Status != 0 {
 		w.WriteHeader(answer.Status)
 	}
@@ -125,9 +124,7 @@ func DoContext(ctx context.Context, build func(*cli.Factory) *cobra.Command, run
 	if run.Agent != nil {
 		env["CTL_HTTP_ADDR"] = run.Agent.URL
 	}
-	for k, v := range run.Env {
-		env[k] = v
-	}
+	maps.Copy(env, run.Env)
 	f := &cli.Factory{
 		Streams: streams,
 		Build:   run.Build,

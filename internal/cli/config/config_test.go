@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,9 +43,7 @@ func TestExplain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			env := map[string]string{"XDG_CONFIG_HOME": dir}
-			for k, v := range c.env {
-				env[k] = v
-			}
+			maps.Copy(env, c.env)
 			got := clitest.Do(t, NewCommand, clitest.Run{Args: append([]string{"config", "explain"}, strings.Fields(c.args)...), Env: env})
 			if got.Code != 0 || got.Err != "" {
 				t.Fatalf("exit code %d: %s", got.Code, got.Err)

@@ -215,7 +215,6 @@ type addOptions struct {
 	change     *cli.Change
 	context    contextfile.Context
 	storeToken bool
-	verify     bool
 	replace    bool
 	use        bool
 }

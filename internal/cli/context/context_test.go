@@ -1,6 +1,7 @@
 package context
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,12 +71,10 @@ func TestStory(t *testing.T) {
 		{args: "validate local -x", code: 1, err: "unknown shorthand flag: 'x' in -x\n"},
 	} {
 		env := map[string]string{"XDG_CONFIG_HOME": dir}
-		for k, v := range s.env {
-			env[k] = v
-		}
+		maps.Copy(env, s.env)
 		fill := strings.NewReplacer("AGENT", agent.URL, "{{range.}}", "{{range .}}")
 		args := []string{"context"}
-		for _, a := range strings.Fields(s.args) {
+		for a := range strings.FieldsSeq(s.args) {
 			args = append(args, fill.Replace(a))
 		}
 		got := clitest.Do(t, NewCommand, clitest.Run{Args: args, Env: env})

@@ -190,6 +190,7 @@ func (o *options) show(ctx context.Context, c tui.Config, f form) error {
 			return cli.Failf("Error showing the dashboard: %w", err)
 		}
 		return nil
+	default: // on the screen, below
 	}
 	t := tui.Terminal{Out: os.Stdout}
 	if s.InTerminal {
@@ -202,8 +203,7 @@ func (o *options) show(ctx context.Context, c tui.Config, f form) error {
 		return cli.Failf("The dashboard needs a terminal to read keys from, and there is none: use --once to print the screen, or --plain to read it line by line")
 	}
 	err := tui.Run(ctx, c, t)
-	var by tui.Signal
-	if errors.As(err, &by) {
+	if by, ok := errors.AsType[tui.Signal](err); ok {
 		if by.Signal == syscall.SIGTERM {
 			return cli.ErrTerminated
 		}

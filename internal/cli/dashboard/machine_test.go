@@ -25,7 +25,7 @@ func TestClipboard(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			env := map[string]string{}
-			for _, e := range strings.Fields(c.env) {
+			for e := range strings.FieldsSeq(c.env) {
 				name, value, _ := strings.Cut(e, "=")
 				env[name] = value
 			}

@@ -97,12 +97,14 @@ func (l *local) api() []string {
 		scheme    string
 		listeners []config.Listener
 	}{{"http://", l.rt.HTTP}, {"https://", l.rt.HTTPS}} {
-		for _, at := range kind.listeners {
-			if at.Network == "unix" {
-				return []string{"unix://" + at.Address}
-			}
-			return []string{kind.scheme + reachable(at.Address)}
+		if len(kind.listeners) == 0 {
+			continue
 		}
+		at := kind.listeners[0]
+		if at.Network == "unix" {
+			return []string{"unix://" + at.Address}
+		}
+		return []string{kind.scheme + reachable(at.Address)}
 	}
 	return nil
 }

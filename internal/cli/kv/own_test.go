@@ -3,6 +3,7 @@ package kv
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -143,9 +144,7 @@ func TestCopy(t *testing.T) {
 	from := list(pair("a/x", "1", 5), pair("a/y/z", "2", 6))
 	sources := func(more map[string]clitest.Answer) map[string]clitest.Answer {
 		m := map[string]clitest.Answer{"GET /v1/kv/a/?recurse=": from, "GET /v1/kv/b/?recurse=": {Status: 404}}
-		for k, v := range more {
-			m[k] = v
-		}
+		maps.Copy(m, more)
 		return m
 	}
 	yes, no := clitest.Answer{Body: "true"}, clitest.Answer{Body: "false"}

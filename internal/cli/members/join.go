@@ -47,7 +47,7 @@ func (o *joinOptions) run(cmd *cobra.Command, addrs []string) error {
 	joined := 0
 	for _, addr := range addrs {
 		if err := client.Agent().Join(addr, o.wan); err != nil {
-			o.f.Report(cmd, fmt.Errorf("Error joining address '%s': %w", addr, err))
+			o.f.Report(cmd, fmt.Errorf("Error joining address '%s': %w", addr, err)) //nolint:staticcheck // Consul's text
 			continue
 		}
 		joined++

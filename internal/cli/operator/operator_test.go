@@ -2,6 +2,7 @@ package operator
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/ctl-sh/ctl/internal/cli/clitest"
@@ -171,9 +172,7 @@ func TestSetConfigChangesOnlyWhatIsGiven(t *testing.T) {
 			if err := json.Unmarshal([]byte(config), &want); err != nil {
 				t.Fatal(err)
 			}
-			for k, v := range c.want {
-				want[k] = v
-			}
+			maps.Copy(want, c.want)
 			if err := json.Unmarshal([]byte(agent.Requests()[1].Body), &sent); err != nil {
 				t.Fatal(err)
 			}

@@ -178,8 +178,7 @@ func (o *options) gaveUp(c condition, state string) error {
 
 // final reports whether an error will not go away by itself.
 func final(err error) bool {
-	var status api.StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[api.StatusError](err); ok {
 		return status.Code >= 400 && status.Code < 500 && status.Code != http.StatusTooManyRequests
 	}
 	var certificate *tls.CertificateVerificationError

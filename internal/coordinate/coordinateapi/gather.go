@@ -2,7 +2,6 @@ package coordinateapi
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -114,7 +113,7 @@ func (a *API) flush(ctx context.Context, db *store.DB) error {
 			return nil // this server no longer leads
 		case err != nil:
 			if a.Logger != nil {
-				a.Logger.Warn("coordinates were not written; agents tell them again", "count", len(batch), slog.Any(logging.KeyError, err))
+				a.Logger.Warn("coordinates were not written; agents tell them again", "count", len(batch), logging.KeyError, err)
 			}
 		}
 	}

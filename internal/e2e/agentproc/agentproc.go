@@ -224,7 +224,7 @@ func (p *Process) Await(ctx context.Context, interval time.Duration, try func(co
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w\n%s", p.Spec.Name, ctx.Err(), p.LogTail(2000))
 		case <-p.exited:
-			return fmt.Errorf("%w: %s: %v\n%s", ErrEnded, p.Spec.Name, p.Err(), p.LogTail(2000))
+			return fmt.Errorf("%w: %s: %w\n%s", ErrEnded, p.Spec.Name, p.Err(), p.LogTail(2000))
 		case <-tick.C:
 		}
 	}

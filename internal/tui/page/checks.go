@@ -164,7 +164,7 @@ func courseLines(env *Env, c *source.Check, width int) []string {
 	th := env.Theme
 	h := c.History
 	lines := []string{"", th.Title.Render(ui.Cut("Since "+clock(h.Entries[0].At)+": "+plural(h.Flaps, "change")+" of state", width, th.Glyphs.Ellipsis))}
-	for i := len(h.Entries) - 1; i >= 0; i-- {
+	for i := range slices.Backward(h.Entries) {
 		e := h.Entries[i]
 		text := ui.Pad(clock(e.At), 9, "") + ui.Pad(th.Glyph(level(e.Status))+" "+e.Status, 13, "") + ui.Clean(first(e.Output))
 		lines = append(lines, "  "+th.Level(level(e.Status)).Render(ui.Cut(text, max(1, width-2), th.Glyphs.Ellipsis)))
@@ -195,6 +195,7 @@ func (p *instance) Do(env *Env, a ui.Action) Effect {
 			return say(ui.Warning, "The instance is gone; nothing was done.")
 		}
 		return actOnInstances(env, a, []*source.Instance{p.at}, env.State.Service.Rows, nil)
+	default: // the others are not for here
 	}
 	c, ok := p.table.Selected()
 	if !ok {
@@ -205,8 +206,9 @@ func (p *instance) Do(env *Env, a ui.Action) Effect {
 		return Effect{Go: newCheck(p.service, "", c)}
 	case ui.CopyValue:
 		return Effect{Copy: c.Output, What: "output of " + cmp.Or(c.Name, c.ID)}
+	default:
+		return Effect{}
 	}
-	return Effect{}
 }
 
 // check shows one check on the whole screen: its output and its course.
@@ -360,6 +362,7 @@ func (p *check) Do(_ *Env, a ui.Action) Effect {
 		return show(p.id, p.at, a)
 	case ui.CopyCtl:
 		return Effect{Copy: "ctl dash " + shell(p.Path()), What: "command"}
+	default: // the others are not for here
 	}
 	p.viewer.Do(a)
 	return Effect{}

@@ -205,6 +205,7 @@ func (p *dns) Do(env *Env, a ui.Action) Effect {
 		return p.ask(env)
 	case ui.CopyCtl:
 		return Effect{Copy: p.Command(), What: "command"}
+	default: // the others are not for here
 	}
 	if e, ok := p.do(env, a); ok {
 		return e
@@ -225,6 +226,7 @@ func (p *dns) Do(env *Env, a ui.Action) Effect {
 		return say(ui.Info, "It is not known which instance this record is about.")
 	case ui.CopyValue:
 		return Effect{Copy: r.Data, What: "record"}
+	default:
+		return Effect{}
 	}
-	return Effect{}
 }

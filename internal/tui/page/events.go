@@ -156,8 +156,9 @@ func severity(s source.Severity) ui.Level {
 		return ui.Warning
 	case source.Bad:
 		return ui.Critical
+	default:
+		return ui.Info
 	}
-	return ui.Info
 }
 
 func ofLine(l *source.LogLine) *entry {
@@ -264,8 +265,9 @@ func (p *events) Do(env *Env, a ui.Action) Effect {
 		return Effect{Copy: p.Command(), What: "command"}
 	case ui.Open:
 		return e.open()
+	default:
+		return Effect{}
 	}
-	return Effect{}
 }
 
 // open goes to what an entry is about.

@@ -22,7 +22,7 @@ type exported struct {
 const exportMost = 100_000
 
 // export asks for a file and writes the keys there.
-func export(env *Env, s subtree) Effect {
+func export(s subtree) Effect {
 	ask := &ui.Ask{Question: "Export " + s.String(), Hint: "A new file for you alone to read, as `ctl kv import` takes it:", Check: func(name string) string {
 		if name == "" {
 			return "A name is needed; esc leaves."

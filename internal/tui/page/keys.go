@@ -308,6 +308,7 @@ func (p *keys) onPrefix(env *Env, a ui.Action, prefix string) Effect {
 		return say(ui.Info, prefix+" is a prefix: "+env.Keys.Key(ui.New)+" makes a new key below it.")
 	case ui.Delete:
 		return deleteKeys(env, []subtree{{prefix, true}}, nil)
+	default: // the others are not for here
 	}
 	return Effect{}
 }
@@ -346,6 +347,7 @@ func onKey(env *Env, a ui.Action, key string) Effect {
 		if !known {
 			return say(ui.Info, "The value of "+key+" is not known yet.")
 		}
+	default: // the others are not for here
 	}
 	switch a {
 	case ui.CopyValue:
@@ -366,8 +368,9 @@ func onKey(env *Env, a ui.Action, key string) Effect {
 			blast = append(blast, "the lock of session "+k.Session+" goes with it")
 		}
 		return confirm(env, "Delete key", []string{key}, blast, source.DeleteKey{Key: key, Index: k.ModifyIndex})
+	default:
+		return Effect{}
 	}
-	return Effect{}
 }
 
 // keyData is a key as the HTTP API shows it, but with a readable value.
@@ -396,14 +399,14 @@ func put(env *Env, base source.Key, mine []byte, force bool) Effect {
 		case err == nil:
 			return say(ui.Passing, o.Text+" · "+act.Command())
 		case errors.As(err, &c):
-			return conflict(env, base, c.Key, mine)
+			return conflict(base, c.Key, mine)
 		}
 		return say(ui.Critical, err.Error())
 	}}
 }
 
 // conflict shows the three values a key has: as it was, as it is, as wanted.
-func conflict(env *Env, base, theirs source.Key, mine []byte) Effect {
+func conflict(base, theirs source.Key, mine []byte) Effect {
 	theirs.Key = base.Key
 	return Effect{Go: &conflictPage{base: base, theirs: theirs, mine: mine, viewer: ui.NewViewer(threeWay(base, theirs, mine), false)}}
 }
@@ -493,6 +496,7 @@ func (p *conflictPage) Do(env *Env, a ui.Action) Effect {
 			return out
 		}
 		return e
+	default: // the others are not for here
 	}
 	p.viewer.Do(a)
 	return Effect{}

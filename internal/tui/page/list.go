@@ -105,8 +105,9 @@ func (l *list[T]) do(_ *Env, a ui.Action) (e Effect, ok bool) {
 			return noSelection(l.table), true
 		}
 		return show(l.table.SelectedID(), r, a), true
+	default:
+		return Effect{}, false
 	}
-	return Effect{}, false
 }
 
 // show opens an object as text.

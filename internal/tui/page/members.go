@@ -103,6 +103,7 @@ func (p *members) Do(env *Env, a ui.Action) Effect {
 			return Effect{Copy: p.Command(), What: "command"}
 		case ui.Delete:
 			return forceLeave(env, m)
+		default: // the others are not for here
 		}
 		return Effect{}
 	})

@@ -41,9 +41,10 @@ func onSubtree(env *Env, a ui.Action, s subtree) (e Effect, ok bool) {
 		}
 		return copying{from: s, move: a == ui.Rename}.ask(env), true
 	case ui.Export:
-		return export(env, s), true
+		return export(s), true
+	default:
+		return Effect{}, false
 	}
-	return Effect{}, false
 }
 
 // copying is a copy of a key or of all below a prefix to another name, or a

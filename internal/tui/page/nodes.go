@@ -86,8 +86,9 @@ func actOnNode(env *Env, a ui.Action, n *source.Node) Effect {
 			}
 		}
 		return confirm(env, "Deregister node", []string{n.Name + " (" + n.Address + ")"}, blast, source.DeregisterNode{Node: n.Name})
+	default:
+		return Effect{}
 	}
-	return Effect{}
 }
 
 // maintainNode takes a node into maintenance, or out of it. Only its own agent

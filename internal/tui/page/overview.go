@@ -201,6 +201,7 @@ func figureLine(th *ui.Theme, f figure, width int) string {
 		switch n.level {
 		case ui.Passing, ui.Warning, ui.Critical, ui.Maintenance, ui.Unknown:
 			text = th.Glyph(n.level) + " " + text
+		default: // without a sign
 		}
 		room := width - used - 2
 		if room < 4 {
@@ -393,8 +394,9 @@ func (p *overview) Do(env *Env, a ui.Action) Effect {
 		return openCheck(c)
 	case ui.CopyValue:
 		return Effect{Copy: c.Output, What: "output of " + cmp.Or(c.Name, c.ID)}
+	default:
+		return Effect{}
 	}
-	return Effect{}
 }
 
 // openCheck opens a check where it is at home.

@@ -158,6 +158,7 @@ func (p *raft) Do(env *Env, a ui.Action) Effect {
 			return transfer(env, x)
 		case ui.Delete:
 			return removePeer(env, x)
+		default: // the others are not for here
 		}
 		return Effect{}
 	})

@@ -64,6 +64,7 @@ func (p *services) Do(env *Env, a ui.Action) Effect {
 			return Effect{Copy: "ctl dash " + shell("services/"+s.Name), What: "command"}
 		case ui.Delete, ui.Maintain:
 			return say(ui.Info, "Open the service first: this is done to its instances.")
+		default: // the others are not for here
 		}
 		return Effect{}
 	})
@@ -198,8 +199,9 @@ func (p *service) Do(env *Env, a ui.Action) Effect {
 		return noSelection(p.table)
 	case ui.CopyValue:
 		return Effect{Copy: address(rows[0]), What: "address"}
+	default:
+		return actOnInstances(env, a, rows, env.State.Service.Rows, p.table.Unmark)
 	}
-	return actOnInstances(env, a, rows, env.State.Service.Rows, p.table.Unmark)
 }
 
 // actOnInstances does what an action means to instances, wherever they are
@@ -224,8 +226,9 @@ func actOnInstances(env *Env, a ui.Action, rows, all []*source.Instance, unmark 
 		e := confirm(env, "Deregister", names, []string{left(rows, all), "a service from a file comes back when its agent is reloaded or restarted"}, acts...)
 		e.Unselect = unmark
 		return e
+	default:
+		return Effect{}
 	}
-	return Effect{}
 }
 
 // left says what remains of the service if rows go. all are its instances, nil

@@ -84,8 +84,7 @@ func (c *client) request(ctx context.Context, method, path string, query url.Val
 
 func (c *client) noAnswer(err error, sent bool) *Problem {
 	p := &Problem{Kind: Unreachable, At: c.now(), Hint: "is the agent up? `ctl doctor` looks for the reason"}
-	var ue *url.Error
-	if errors.As(err, &ue) {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
 		err = ue.Err // without the method and URL, which is no news
 	}
 	p.Text = fmt.Sprintf("the agent at %s does not answer: %v", c.ep.Name, err)

@@ -13,7 +13,7 @@ import (
 // Do implements Feed.
 func (s *Source) Do(ctx context.Context, a Action) (Outcome, error) {
 	s.mu.Lock()
-	c, conn := s.client_, s.model.connection
+	c, conn := s.acting, s.model.connection
 	s.mu.Unlock()
 	switch {
 	case conn.ReadOnly:

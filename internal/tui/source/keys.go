@@ -67,7 +67,7 @@ func Patience(a Action) time.Duration {
 // Keys implements Feed.
 func (s *Source) Keys(ctx context.Context, r Range) ([]Key, error) {
 	s.mu.Lock()
-	c, conn := s.client_, s.model.connection
+	c, conn := s.acting, s.model.connection
 	s.mu.Unlock()
 	if c == nil || conn.Link != Connected {
 		return nil, &Problem{Kind: Unreachable, Text: "cannot read keys: there is no connection to an agent", At: s.now()}

@@ -3,6 +3,7 @@ package source
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -728,9 +729,7 @@ func (m *model) build(last *State) *State {
 	}
 	s.Problems = Problems{Status: m.status[inProblems], Rows: m.worst.view()}
 	s.KV = KV{Status: m.status[inKV], Levels: make(map[string]*Level, len(m.levels))}
-	for p, l := range m.levels {
-		s.KV.Levels[p] = l
-	}
+	maps.Copy(s.KV.Levels, m.levels)
 	s.Key = m.key
 	s.Key.Status = m.status[inKey]
 	s.Sessions = Sessions{Status: m.status[inSessions], Rows: m.sessions.view()}

@@ -30,7 +30,7 @@ type Source struct {
 	model    *model
 	state    *State // the last one built
 	interest Interest
-	client_  *client // whom actions go to, nil before the first connection
+	acting   *client // whom actions go to, nil before the first connection
 
 	signalled bool      // a signal was given, or is about to be, since Current
 	last      time.Time // when it was given
@@ -326,8 +326,7 @@ func asProblem(err error, now time.Time) *Problem {
 	if err == nil {
 		return nil
 	}
-	var p *Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
 	return &Problem{Kind: Other, Text: err.Error(), At: now}
@@ -336,7 +335,7 @@ func asProblem(err error, now time.Time) *Problem {
 // arrived notes that the agent answers.
 func (s *Source) arrived(cl *client, self *jsonSelf, got meta) {
 	s.update(func(m *model) {
-		s.client_ = cl
+		s.acting = cl
 		c := &m.connection
 		was := c.Link
 		c.Link, c.Since, c.Attempt, c.Problem, c.RetryAt = Connected, m.now(), 0, nil, time.Time{}

@@ -146,8 +146,7 @@ func (p *Problem) Error() string {
 
 // KindOf returns the kind of the Problem in err, Other where there is none.
 func KindOf(err error) ProblemKind {
-	var p *Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*Problem](err); ok {
 		return p.Kind
 	}
 	return Other
@@ -383,9 +382,9 @@ type Service struct {
 }
 
 // Health returns the worst state of the instances.
-func (s *Service) Health() string { return worst(s.Passing, s.Warning, s.Critical, s.Counted) }
+func (s *Service) Health() string { return worst(s.Warning, s.Critical, s.Counted) }
 
-func worst(passing, warning, critical int, counted bool) string {
+func worst(warning, critical int, counted bool) string {
 	switch {
 	case !counted:
 		return ""
@@ -487,7 +486,7 @@ func (n *Node) Health() string {
 	if n.Maintenance {
 		return MaintenanceState
 	}
-	return worst(n.Passing, n.Warning, n.Critical, n.Counted)
+	return worst(n.Warning, n.Critical, n.Counted)
 }
 
 // NodeDetail is one node: that of Interest.Node.

@@ -222,8 +222,9 @@ func (t *Theme) Glyph(l Level) string {
 		return t.Glyphs.Unknown
 	case Info:
 		return t.Glyphs.Info
+	default:
+		return " "
 	}
-	return " "
 }
 
 // Say returns text with the sign of l before it, both in its style.
