@@ -18,7 +18,7 @@ type requester struct{ a *Agent }
 // err is only for a request that got none because ctx ended.
 func (r requester) Do(ctx context.Context, method, path string, query url.Values, body []byte) (status int, header http.Header, answer []byte, err error) {
 	resp := r.a.mux.Do(ctx, &httpapi.WireRequest{
-		Method: method, Path: path, RawQuery: query.Encode(), Body: body, RemoteAddr: httpapi.OwnRequest, Token: query.Get("token"),
+		Method: method, Path: path, RawQuery: query.Encode(), Body: body, RemoteAddr: "@", Token: query.Get("token"),
 	})
 	if resp.Status >= http.StatusInternalServerError && ctx.Err() != nil {
 		return 0, nil, nil, ctx.Err()

@@ -130,7 +130,7 @@ func (m *Mux) forward(ctx context.Context, c call) *answer {
 		}
 		return failedAnswer(err)
 	}
-	a := &answer{status: resp.Status, wire: resp.Header, body: resp.Body, kind: failure.Kind(resp.Kind), leader: resp.Leader}
+	a := &answer{status: resp.Status, wire: resp.Header, body: resp.Body, kind: failure.Kind(resp.Kind)}
 	a.failed = a.kind != failure.Internal
 	return a
 }
@@ -188,7 +188,7 @@ func (m *Mux) overWire(ctx context.Context, w *WireRequest, hops uint8) *WireRes
 	if a.stream != nil {
 		a = text(http.StatusNotImplemented, "a stream is only answered by the agent that was asked")
 	}
-	resp := &WireResponse{Status: a.status, Header: a.lines(), Body: a.body, Leader: a.leader}
+	resp := &WireResponse{Status: a.status, Header: a.lines(), Body: a.body}
 	if a.failed {
 		resp.Kind = uint8(a.kind)
 	}

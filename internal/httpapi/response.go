@@ -69,7 +69,6 @@ type answer struct {
 	consistency bool
 	header      http.Header
 	wire        string // header lines of a forwarded answer
-	leader      string // who gave it, where it was handed on to the leader
 	location    string
 	allow       string
 	body        []byte

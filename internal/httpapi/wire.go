@@ -30,9 +30,6 @@ type WireRequest struct {
 	Pretty bool `msg:"i,omitempty"`
 }
 
-// OwnRequest is the RemoteAddr of a request that an agent makes itself.
-const OwnRequest = "@"
-
 // Write reports whether running the request twice may differ from running it
 // once.
 func (r *WireRequest) Write() bool { return r.Method != http.MethodGet }
@@ -46,9 +43,6 @@ type WireResponse struct {
 	Body   []byte `msg:"b,omitempty"`
 	// Kind is the failure.Kind of an answer that is an error, zero otherwise.
 	Kind uint8 `msg:"k,omitempty"`
-	// Leader is the RPC address of the leader where another server was asked and
-	// handed the request on, for who asks often; "" says nothing.
-	Leader string `msg:"l,omitempty"`
 }
 
 // Retryable reports whether the answer says that the request was certainly not

@@ -194,8 +194,8 @@ func (z *WireRequest) Msgsize() (s int) {
 func (z *WireResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// check for omitted fields
-	zb0001Len := uint32(5)
-	var zb0001Mask uint8 /* 5 bits */
+	zb0001Len := uint32(4)
+	var zb0001Mask uint8 /* 4 bits */
 	_ = zb0001Mask
 	if z.Header == "" {
 		zb0001Len--
@@ -208,10 +208,6 @@ func (z *WireResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	if z.Kind == 0 {
 		zb0001Len--
 		zb0001Mask |= 0x8
-	}
-	if z.Leader == "" {
-		zb0001Len--
-		zb0001Mask |= 0x10
 	}
 	// variable map header, size zb0001Len
 	o = append(o, 0x80|uint8(zb0001Len))
@@ -235,11 +231,6 @@ func (z *WireResponse) MarshalMsg(b []byte) (o []byte, err error) {
 			// string "k"
 			o = append(o, 0xa1, 0x6b)
 			o = msgp.AppendUint8(o, z.Kind)
-		}
-		if (zb0001Mask & 0x10) == 0 { // if not omitted
-			// string "l"
-			o = append(o, 0xa1, 0x6c)
-			o = msgp.AppendString(o, z.Leader)
 		}
 	}
 	return
@@ -287,12 +278,6 @@ func (z *WireResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Kind")
 				return
 			}
-		case "l":
-			z.Leader, bts, err = msgp.ReadStringBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Leader")
-				return
-			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -307,6 +292,6 @@ func (z *WireResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *WireResponse) Msgsize() (s int) {
-	s = 1 + 2 + msgp.IntSize + 2 + msgp.StringPrefixSize + len(z.Header) + 2 + msgp.BytesPrefixSize + len(z.Body) + 2 + msgp.Uint8Size + 2 + msgp.StringPrefixSize + len(z.Leader)
+	s = 1 + 2 + msgp.IntSize + 2 + msgp.StringPrefixSize + len(z.Header) + 2 + msgp.BytesPrefixSize + len(z.Body) + 2 + msgp.Uint8Size
 	return
 }

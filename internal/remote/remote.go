@@ -4,21 +4,12 @@
 // It keeps a router fed by gossip and sends a request, whole, to one server of
 // the asked datacenter. It never retries by itself: the HTTP engine does, as
 // long as the failure says that nothing was applied.
-//
-// Any server will do: so the leader does not hold a connection for every agent of
-// a large cluster, and who asks need not find out that it leads no more. But an
-// agent that registers much of its own saves the way over another server: it goes
-// to who the last answer said leads, until that fails. Nobody is kept waiting by a
-// leader that has gone silent, because anti-entropy tells again.
 package remote
 
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"strings"
-
-	"golang.org/x/time/rate"
 
 	"github.com/ctl-sh/ctl/internal/failure"
 	"github.com/ctl-sh/ctl/internal/gossip"
@@ -34,7 +25,6 @@ type Client struct {
 	dc     string
 	router *routing.Router
 	pool   *rpc.Pool
-	seldom *rate.Limiter // of the agent's own requests for the leader that go to any server
 	call   func(ctx context.Context, addr string, req *httpapi.WireRequest) (*httpapi.WireResponse, error)
 }
 
@@ -43,7 +33,7 @@ type Client struct {
 func New(datacenter string, lan routing.Source, pool *rpc.Pool, log *slog.Logger,
 	forward func(ctx context.Context, pool *rpc.Pool, addr string, req *httpapi.WireRequest) (*httpapi.WireResponse, error)) *Client {
 	c := &Client{
-		dc: datacenter, pool: pool, seldom: rate.NewLimiter(seldomRate, seldomBurst),
+		dc: datacenter, pool: pool,
 		router: routing.New(routing.Config{Datacenter: datacenter, Sources: []routing.Source{lan}, Logger: log}),
 	}
 	c.call = func(ctx context.Context, addr string, req *httpapi.WireRequest) (*httpapi.WireResponse, error) {
@@ -77,19 +67,12 @@ func (c *Client) run(ctx context.Context, ready func()) error {
 // Here implements httpapi.Dispatcher: only what is about this agent runs here.
 func (c *Client) Here(w httpapi.Where, _ string) bool { return w == httpapi.Local }
 
-// The agent's own requests for the leader up to this rate, a second and at once, go
-// to any server.
-const (
-	seldomRate  = 5
-	seldomBurst = 10
-)
-
 // Forward implements httpapi.Dispatcher. Any server will do; it knows the
 // leader.
-func (c *Client) Forward(ctx context.Context, w httpapi.Where, dc string, req *httpapi.WireRequest) (*httpapi.WireResponse, error) {
-	server, err := c.pick(w, dc, req.RemoteAddr == httpapi.OwnRequest)
+func (c *Client) Forward(ctx context.Context, _ httpapi.Where, dc string, req *httpapi.WireRequest) (*httpapi.WireResponse, error) {
+	server, err := c.router.Pick(strings.ToLower(dc), routing.AnyServer)
 	if err != nil {
-		if failure.Is(err, failure.NoPath) && c.ours(dc) {
+		if failure.Is(err, failure.NoPath) && (dc == "" || strings.EqualFold(dc, c.dc)) {
 			// This agent has just started, or lost sight of all servers: worth
 			// waiting for, unlike a datacenter nobody knows.
 			return nil, failure.New(failure.NoLeader, failure.TextNoServers)
@@ -100,37 +83,7 @@ func (c *Client) Forward(ctx context.Context, w httpapi.Where, dc string, req *h
 	if failure.Is(err, failure.Unavailable) || failure.Is(err, failure.OutcomeUnknown) {
 		c.router.NotifyFailed(server.Addr)
 	}
-	if c.ours(dc) {
-		c.learn(server.Addr, resp, err)
-	}
 	return resp, err
-}
-
-func (c *Client) ours(dc string) bool { return dc == "" || strings.EqualFold(dc, c.dc) }
-
-// pick returns the server to ask. own is for a request of the agent itself.
-func (c *Client) pick(w httpapi.Where, dc string, own bool) (gossip.Server, error) {
-	if own && w == httpapi.Leader && c.ours(dc) && !c.seldom.Allow() {
-		if s, err := c.router.Pick("", routing.TheLeader); err == nil && s.Status == gossip.StatusAlive {
-			return s, nil
-		}
-	}
-	return c.router.Pick(strings.ToLower(dc), routing.AnyServer)
-}
-
-// learn takes what an answer of the server at addr says of the leader. Only a
-// server that gossip knows is believed to lead.
-func (c *Client) learn(addr string, resp *httpapi.WireResponse, err error) {
-	leader := c.router.Leader("")
-	switch {
-	case err != nil || resp.Retryable():
-		if addr == leader {
-			c.router.SetLeader("", "")
-		}
-	case resp.Leader == "" || resp.Leader == leader:
-	case slices.ContainsFunc(c.Servers(), func(s gossip.Server) bool { return s.Addr == resp.Leader }):
-		c.router.SetLeader("", resp.Leader)
-	}
 }
 
 // Stream runs open with the address of a server and returns what it does. A

@@ -56,8 +56,7 @@ func (d *dispatcher) Here(w httpapi.Where, dc string) bool {
 
 func (d *dispatcher) ours(dc string) bool { return dc == "" || strings.EqualFold(dc, d.dc) }
 
-// Forward implements httpapi.Dispatcher: it hands the request to the leader, and
-// the answer says who that is.
+// Forward implements httpapi.Dispatcher: it hands the request to the leader.
 func (d *dispatcher) Forward(ctx context.Context, _ httpapi.Where, dc string, req *httpapi.WireRequest) (*httpapi.WireResponse, error) {
 	if !d.ours(dc) {
 		return nil, failure.New(failure.NoPath, failure.TextNoPath)
@@ -66,9 +65,5 @@ func (d *dispatcher) Forward(ctx context.Context, _ httpapi.Where, dc string, re
 	if addr == "" || id == d.id {
 		return nil, failure.New(failure.NoLeader, failure.TextNoLeader)
 	}
-	resp, err := Forward(ctx, d.pool, addr, req)
-	if err == nil && resp.Leader == "" { // or that one knows a newer leader
-		resp.Leader = addr
-	}
-	return resp, err
+	return Forward(ctx, d.pool, addr, req)
 }

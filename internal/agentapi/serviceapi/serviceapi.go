@@ -3,9 +3,9 @@
 // state, and take them out of service.
 //
 // Every route is answered by the agent that was asked, without a server. A
-// change is kept on disk and told to the catalog before it is answered; if telling fails it is only logged, because the change holds here and
-// anti-entropy tells it later. The edge reads and shapes, and asks authz; package
-// local decides.
+// change is kept on disk and told to the catalog before it is answered; if telling
+// fails it is only logged, because the change holds here and anti-entropy tells it
+// later. The edge reads and shapes, and asks authz; package local decides.
 //
 // Source: the public documentation of the agent's service, check and health
 // HTTP API.
