@@ -105,6 +105,17 @@ func (f *Factory) Target(name string) (*Target, error) {
 	return c.Target()
 }
 
+// TargetQuietly is Target for who only has a look: it runs no token command, which
+// may ask somebody, and leaves the token out then. The command's own connection
+// stays what failures are reported with. It is not safe for concurrent use.
+func (f *Factory) TargetQuietly(name string) (*Target, error) {
+	own := f.conn
+	defer func() { f.conn = own }()
+	c := &Conn{f: f, flags: pflag.NewFlagSet("", pflag.ContinueOnError), quiet: true}
+	c.flags.String(contextFlag, name, "")
+	return c.Target()
+}
+
 // ConnTo is a Conn to the context name, beside the one of the command's own
 // flags: only what the context says holds. Failures of its requests are reported
 // with the address of the command's own; say in their text where they come from.

@@ -74,6 +74,8 @@ func (d *driver) take(msg tea.Msg) {
 		d.quit = true
 	case changedMsg:
 		d.Update(msg) // and no wait for the next change: the driver makes it
+	case surveyedMsg:
+		d.Update(msg) // and no look at it again
 	default:
 		if text, ok := msg.(copyMsg); ok {
 			d.copy = string(text)

@@ -283,6 +283,9 @@ func (m *Model) switched(msg switchedMsg) tea.Cmd {
 	m.state = m.c.Session.Feed.Current()
 	// The same screen of the other cluster, but not what was opened in it.
 	name, _, _ := strings.Cut(m.at.page.Path(), "/")
+	if msg.to.Path != "" {
+		name = msg.to.Path
+	}
 	p, err := page.Open(name)
 	if err != nil || name == "contexts" {
 		p = m.c.Start
@@ -296,6 +299,7 @@ func (m *Model) switched(msg switchedMsg) tea.Cmd {
 
 // end ends the session: nobody waits for its changes any more.
 func (m *Model) end() {
+	m.endSurveys()
 	close(m.gone)
 	if m.c.Session.Close != nil {
 		m.c.Session.Close()

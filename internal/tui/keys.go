@@ -221,6 +221,7 @@ func (m *Model) do(a ui.Action) tea.Cmd {
 	case ui.Save:
 		return m.save()
 	case ui.Retry:
+		m.endSurveys() // they begin again at once
 		m.c.Session.Feed.Retry()
 	default: // the others are not for here
 	}

@@ -45,6 +45,9 @@ type Config struct {
 	// Contexts are what can be switched to, and Connect does it.
 	Contexts []page.Context
 	Connect  func(page.Switch) (Session, error)
+	// Survey looks at the cluster of a context once, and ends with ctx at the
+	// latest. Nil is where none can be looked at.
+	Survey func(ctx context.Context, name string) *source.Survey
 	// Editor is the command line of the operator's editor.
 	Editor string
 	// Filters are those saved under a name, which @name stands for.
@@ -122,6 +125,7 @@ type Model struct {
 	cost     time.Duration // of the last change, from message to frame
 	began    time.Time
 
+	surveys  *surveys // those that go on, because a page shows them; nil for none
 	commands running
 	started  tea.Cmd // a command of the operator's that begins after a question
 	output   *visit  // what the last command of the operator's said
@@ -242,7 +246,7 @@ type (
 
 // Init implements tea.Model.
 func (m *Model) Init() tea.Cmd {
-	cmds := []tea.Cmd{m.wait(0), tick()}
+	cmds := []tea.Cmd{m.wait(0), tick(), m.survey()}
 	if b, ok := m.at.page.(page.Beginner); ok {
 		cmds = append(cmds, m.run(b.Begin(m.env())))
 	}
@@ -330,8 +334,13 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case ranMsg:
 		m.dirty = true
 		m.ran(msg)
+	case surveyedMsg:
+		cmd = m.surveyed(msg)
 	}
 	m.sight()
+	if look := m.survey(); look != nil {
+		cmd = tea.Batch(cmd, look)
+	}
 	return m, cmd
 }
 

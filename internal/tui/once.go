@@ -92,6 +92,7 @@ func settle(ctx context.Context, c Config) (*Model, error) {
 		switch {
 		case conn.Link == source.Connected && m.at.page.Ready(m.state):
 			m.at.page.Update(m.env())
+			m.surveyOnce(ctx)
 			return m, nil
 		case conn.Link != source.Connected && conn.Problem != nil && conn.Problem.Kind == source.Denied:
 			m.end()

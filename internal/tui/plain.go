@@ -293,6 +293,7 @@ func (r *reader) settle(ctx context.Context) {
 	ctx, stop := context.WithTimeout(ctx, OncePatience)
 	defer stop()
 	r.m.sight()
+	r.m.surveyOnce(ctx)
 	for {
 		r.m.take()
 		if r.m.at.page.Ready(r.m.state) || r.m.state.Connection.Link == source.Lost {

@@ -42,8 +42,10 @@ type options struct {
 	noMouse   bool
 	theme     string
 
-	feeds  sync.WaitGroup // the sources that run
-	faults *tui.Faults    // takes theirs; nil where there is no screen to give back
+	mu      sync.Mutex             // of what switches and looks at contexts
+	targets map[string]*cli.Target // those looked at
+	feeds   sync.WaitGroup         // the sources that run
+	faults  *tui.Faults            // takes theirs; nil where there is no screen to give back
 }
 
 // NewCommand returns `ctl dashboard`.
@@ -141,7 +143,8 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	c := tui.Config{Session: session, Start: start, Keys: keys, Looks: o.looks(set), Contexts: o.contexts(target), Filters: set.Filters, Columns: set.allColumns(), Commands: set.commands(), Editor: o.editor(), Clipboard: o.clipboard(runtime.GOOS, exec.LookPath),
 		Drafts: o.kept("drafts"), NoMouse: o.noMouse || set.NoMouse, Faults: o.faults, Reports: o.kept("reports"),
 		Version: "ctl " + o.f.Build.Version + " " + o.f.Build.Commit,
-		Connect: func(to page.Switch) (tui.Session, error) { return o.connect(target, to) }}
+		Connect: func(to page.Switch) (tui.Session, error) { return o.connect(target, to) },
+		Survey:  func(ctx context.Context, name string) *source.Survey { return o.survey(ctx, target, name) }}
 	return o.show(ctx, c, form)
 }
 
@@ -272,12 +275,10 @@ func closeSession(c tui.Config) {
 
 // open starts to watch a cluster, beginning with what will be in sight.
 func (o *options) open(t *cli.Target, datacenter string, in source.Interest) (tui.Session, error) {
-	conf := source.Config{Context: t.Context, Datacenter: datacenter, TokenSource: t.TokenFrom, NoStream: o.noStream, ReadOnly: t.ReadOnly}
+	conf := configOf(t, datacenter)
+	conf.NoStream, conf.ReadOnly = o.noStream, t.ReadOnly
 	if o.readOnly {
 		conf.ReadOnly = "the dashboard was started with --read-only"
-	}
-	for _, e := range t.Endpoints {
-		conf.Endpoints = append(conf.Endpoints, source.Endpoint{Name: e.Address, URL: e.URL, HTTP: e.HTTP})
 	}
 	if o.faults != nil {
 		conf.Fault = o.faults.Report
@@ -305,12 +306,57 @@ func (o *options) connect(first *cli.Target, to page.Switch) (tui.Session, error
 	if to.Context == "" {
 		return o.open(first, to.Datacenter, source.Interest{})
 	}
+	o.mu.Lock()
 	t, err := o.f.Target(to.Context)
+	o.mu.Unlock()
 	if err != nil {
 		return tui.Session{}, err
 	}
 	return o.open(t, t.Datacenter, source.Interest{})
 }
+
+// configOf is how the agents of a target are asked.
+func configOf(t *cli.Target, datacenter string) source.Config {
+	conf := source.Config{Context: t.Context, Datacenter: datacenter, TokenSource: t.TokenFrom}
+	for _, e := range t.Endpoints {
+		conf.Endpoints = append(conf.Endpoints, source.Endpoint{Name: e.Address, URL: e.URL, HTTP: e.HTTP})
+	}
+	return conf
+}
+
+// survey looks at a context: the one in use as first says, another without asking
+// anybody for a token.
+func (o *options) survey(ctx context.Context, first *cli.Target, name string) *source.Survey {
+	t := first
+	if name != first.Context && name != noContext {
+		var err error
+		if t, err = o.quietly(name); err != nil {
+			return &source.Survey{At: time.Now(), Problem: &source.Problem{Text: err.Error(), At: time.Now()}}
+		}
+	}
+	return source.Look(ctx, configOf(t, t.Datacenter))
+}
+
+// quietly returns the target of a context that is only looked at.
+func (o *options) quietly(name string) (*cli.Target, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if t := o.targets[name]; t != nil {
+		return t, nil
+	}
+	t, err := o.f.TargetQuietly(name)
+	if err != nil {
+		return nil, err // it may be put right meanwhile
+	}
+	if o.targets == nil {
+		o.targets = map[string]*cli.Target{}
+	}
+	o.targets[name] = t
+	return t, nil
+}
+
+// noContext is shown where there is none in use.
+const noContext = "(none)"
 
 // contexts lists what can be switched to. A file that cannot be read has been
 // complained about before.
@@ -332,7 +378,7 @@ func (o *options) contexts(t *cli.Target) []page.Context {
 		for _, e := range t.Endpoints {
 			addresses = append(addresses, e.Address)
 		}
-		out = append(out, page.Context{Name: "(none)", Addresses: addresses, Current: true, From: t.AddressFrom})
+		out = append(out, page.Context{Name: noContext, Addresses: addresses, Current: true, From: t.AddressFrom})
 	}
 	return out
 }

@@ -47,7 +47,12 @@ func screens() []screen {
 		{"events", []string{"log", "monitor"}, ui.Screen6, only(func() Page { return newEvents() })},
 		{"raft", []string{"servers", "autopilot"}, ui.Screen7, only(func() Page { return newRaft() })},
 		{"dns", nil, ui.Screen8, func(rest string) (Page, error) { return newDNS(rest), nil }},
-		{"contexts", []string{"context", "ctx", "datacenters", "dc"}, ui.Screen9, only(func() Page { return newContexts() })},
+		{"contexts", []string{"context", "ctx", "datacenters", "dc"}, ui.Screen9, func(rest string) (Page, error) {
+			if rest == "failing" {
+				return newFailing(), nil
+			}
+			return only(func() Page { return newContexts() })(rest)
+		}},
 	}
 }
 

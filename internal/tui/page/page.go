@@ -49,6 +49,8 @@ type Context struct {
 	Protected bool
 	Current   bool
 	From      string // where the settings stand: a file, or the environment
+	// Survey is what was seen of it last, nil for not yet.
+	Survey *source.Survey
 }
 
 // Page is a screen. All methods are called by one goroutine.
@@ -161,8 +163,9 @@ type Edit struct {
 	Saved func(text []byte) Effect // what follows when the text was changed
 }
 
-// Switch is what to go on with; an empty part stays as it is.
-type Switch struct{ Context, Datacenter string }
+// Switch is what to go on with; an empty part stays as it is. Path is the page to
+// go to there, empty for the screen that is shown now.
+type Switch struct{ Context, Datacenter, Path string }
 
 // say returns an effect that only shows a line.
 func say(l ui.Level, text string) Effect { return Effect{Say: text, Level: l} }
