@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/ctl-sh/ctl/internal/config"
@@ -58,8 +59,9 @@ func (w wide) datacenters() []coordinateapi.Datacenter {
 			Coordinates: slices.DeleteFunc(entries, func(e coordinateapi.Entry) bool { return e.Coord == nil }),
 		})
 	}
-	slices.SortFunc(list, func(x, y coordinateapi.Datacenter) int {
-		return cmp.Or(cmp.Compare(far[x.Datacenter], far[y.Datacenter]), cmp.Compare(x.Datacenter, y.Datacenter))
+	sort.Slice(list, func(i, j int) bool {
+		x, y := list[i].Datacenter, list[j].Datacenter
+		return cmp.Or(cmp.Compare(far[x], far[y]), cmp.Compare(x, y)) < 0
 	})
 	return list
 }

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -115,8 +115,9 @@ func newRules(s Settings) *rules {
 			r.exact[name] = seconds(ttl)
 		}
 	}
-	slices.SortFunc(r.prefixes, func(a, b prefixTTL) int {
-		return cmp.Or(cmp.Compare(len(b.prefix), len(a.prefix)), cmp.Compare(a.prefix, b.prefix))
+	sort.Slice(r.prefixes, func(i, j int) bool {
+		a, b := r.prefixes[i].prefix, r.prefixes[j].prefix
+		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) < 0
 	})
 	return r
 }

@@ -1,8 +1,7 @@
 package gossip
 
 import (
-	"cmp"
-	"slices"
+	"sort"
 	"strconv"
 
 	"github.com/hashicorp/serf/serf"
@@ -72,5 +71,5 @@ func memberOf(m serf.Member) Member {
 }
 
 func sortMembers(ms []Member) {
-	slices.SortFunc(ms, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	sort.Slice(ms, func(i, j int) bool { return ms[i].Name < ms[j].Name })
 }

@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
 	"net"
@@ -111,6 +110,6 @@ func (p *Pool) probeTargets(names []string) []Member {
 	}
 	chosen := append(servers, others...)
 	chosen = chosen[:min(len(chosen), MaxProbes)]
-	slices.SortFunc(chosen, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	sortMembers(chosen)
 	return chosen
 }

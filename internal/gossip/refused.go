@@ -3,7 +3,7 @@ package gossip
 import (
 	"cmp"
 	"net"
-	"slices"
+	"sort"
 	"sync"
 	"time"
 )
@@ -81,8 +81,9 @@ func (p *Pool) Refusals() []Refusal {
 	for _, one := range r.all {
 		list = append(list, *one)
 	}
-	slices.SortFunc(list, func(a, b Refusal) int {
-		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Reason, b.Reason))
+	sort.Slice(list, func(i, j int) bool {
+		a, b := &list[i], &list[j]
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Reason, b.Reason)) < 0
 	})
 	return list
 }

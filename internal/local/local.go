@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -424,7 +425,7 @@ func (s *State) mirrored(id, serviceID string) (status, output string) {
 			seen = append(seen, checks.Seen{Name: c.row.Name, Status: c.row.Status, Output: c.row.Output, ServiceID: c.row.ServiceID})
 		}
 	}
-	slices.SortFunc(seen, func(a, b checks.Seen) int { return compareText(a.Name, b.Name) })
+	sort.Slice(seen, func(i, j int) bool { return compareText(seen[i].Name, seen[j].Name) < 0 })
 	return checks.Mirror(seen)
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -91,7 +92,7 @@ func (b *bootstrapper) candidates(servers []gossip.Server) (found []gossip.Serve
 			found = append(found, s)
 		}
 	}
-	slices.SortFunc(found, func(x, y gossip.Server) int { return strings.Compare(x.ID, y.ID) })
+	sort.Slice(found, func(i, j int) bool { return found[i].ID < found[j].ID })
 	if len(found) < b.expect {
 		return found, "not enough servers yet"
 	}

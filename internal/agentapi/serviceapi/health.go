@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -177,6 +178,6 @@ func (a *API) healthByName(ctx context.Context, r *httpapi.Request) (*httpapi.Re
 	if len(list) == 0 {
 		return verdict(r, http.StatusNotFound, "ServiceName "+name+" Not Found", list), nil
 	}
-	slices.SortFunc(list, func(x, y instanceHealth) int { return strings.Compare(x.Service.ID, y.Service.ID) })
+	sort.Slice(list, func(i, j int) bool { return list[i].Service.ID < list[j].Service.ID })
 	return verdict(r, code(status), status, list), nil
 }

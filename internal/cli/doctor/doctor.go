@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -174,8 +175,8 @@ func (r *report) asked(c *cluster) {
 
 // settle sorts the findings, and decides; lists that are empty are no null.
 func (r *report) settle() {
-	slices.SortStableFunc(r.Findings, func(a, b finding) int {
-		return slices.Index(severities, a.Severity) - slices.Index(severities, b.Severity)
+	sort.SliceStable(r.Findings, func(i, j int) bool {
+		return slices.Index(severities, r.Findings[i].Severity) < slices.Index(severities, r.Findings[j].Severity)
 	})
 	r.Healthy = true
 	for _, f := range r.Findings {

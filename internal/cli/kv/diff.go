@@ -1,12 +1,11 @@
 package kv
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -183,7 +182,7 @@ func compare(ctx context.Context, bar *cli.Bar, here *cli.Conn, prefix string, t
 	for key, was := range known {
 		list = append(list, difference{changeRemoved, key, was, nil})
 	}
-	slices.SortFunc(list, func(a, b difference) int { return cmp.Compare(a.Key, b.Key) })
+	sort.Slice(list, func(i, j int) bool { return list[i].Key < list[j].Key })
 	return list, nil
 }
 

@@ -24,22 +24,25 @@ type Column struct {
 	After string
 }
 
-// customizer is a list whose columns can be changed.
-type customizer interface {
-	customize([]Column) error
+// columned is what a list's table can do with its columns, whatever its rows are:
+// the program has what is below once, not for every type of row.
+type columned interface {
+	Titles() []string
+	Alter(title string, width int, wide, hide bool)
+	InsertText(c ui.TextColumn, after string)
 }
 
-// Lists are the names of lists with columns and the kinds of what they list.
+// lists are the lists with columns and the kinds of what they list.
 var lists = []struct {
 	name, kind string
-	make       func() customizer
+	table      func() columned
 }{
-	{"services", "service", func() customizer { return &newServices().list }},
-	{"instances", "instance", func() customizer { return &newService("").list }},
-	{"nodes", "node", func() customizer { return &newNodes().list }},
-	{"members", "member", func() customizer { return &newMembers().list }},
-	{"checks", "check", func() customizer { return &newOverview().list }},
-	{"servers", "server", func() customizer { return &newRaft().list }},
+	{"services", "service", func() columned { return newServices().table }},
+	{"instances", "instance", func() columned { return newService("").table }},
+	{"nodes", "node", func() columned { return newNodes().table }},
+	{"members", "member", func() columned { return newMembers().table }},
+	{"checks", "check", func() columned { return newOverview().table }},
+	{"servers", "server", func() columned { return newRaft().table }},
 }
 
 // Lists names the lists whose columns can be changed.
@@ -55,7 +58,13 @@ func Lists() []string {
 func CheckColumns(list string, columns []Column) error {
 	for _, l := range lists {
 		if l.name == list {
-			return l.make().customize(columns)
+			t := l.table()
+			for _, c := range columns {
+				if err := customize(t, l.kind, c); err != nil {
+					return err
+				}
+			}
+			return nil
 		}
 	}
 	return fmt.Errorf("no list is called %q: there are %s", list, strings.Join(Lists(), ", "))
@@ -67,44 +76,39 @@ func Customize(p Page, columns map[string][]Column) {
 	if len(columns) == 0 {
 		return
 	}
-	var c customizer
+	var t columned
 	list := ""
 	switch p := p.(type) {
 	case *services:
-		list, c = "services", &p.list
+		list, t = "services", p.table
 	case *service:
-		list, c = "instances", &p.list
+		list, t = "instances", p.table
 	case *nodes:
-		list, c = "nodes", &p.list
+		list, t = "nodes", p.table
 	case *members:
-		list, c = "members", &p.list
+		list, t = "members", p.table
 	case *overview:
-		list, c = "checks", &p.list
+		list, t = "checks", p.table
 	case *instance:
-		list, c = "checks", &p.list
+		list, t = "checks", p.table
 	case *raft:
-		list, c = "servers", &p.list
+		list, t = "servers", p.table
 	default:
 		return
 	}
-	for _, column := range columns[list] {
-		_ = c.customize([]Column{column}) // see above
-	}
-}
-
-// customize changes the columns of a list.
-func (l *list[T]) customize(columns []Column) error {
-	kind := kindOf[T]()
-	for _, c := range columns {
-		if err := l.column(kind, c); err != nil {
-			return err
+	for _, l := range lists {
+		if l.name != list {
+			continue
+		}
+		for _, c := range columns[list] {
+			_ = customize(t, l.kind, c) // see above
 		}
 	}
-	return nil
 }
 
-func (l *list[T]) column(kind string, c Column) error {
-	titles := l.table.Titles()
+// customize changes a column of a list of objects of a kind.
+func customize(to columned, kind string, c Column) error {
+	titles := to.Titles()
 	has := func(title string) bool {
 		return slices.ContainsFunc(titles, func(t string) bool { return strings.EqualFold(t, title) })
 	}
@@ -118,7 +122,7 @@ func (l *list[T]) column(kind string, c Column) error {
 	case c.Value == "" && !has(c.Title):
 		return fmt.Errorf("column %q is none of the list, and has no value: there are %s", c.Title, strings.Join(titles, ", "))
 	case c.Value == "":
-		l.table.Alter(c.Title, c.Width, c.Wide, c.Hide)
+		to.Alter(c.Title, c.Width, c.Wide, c.Hide)
 		return nil
 	case c.Hide:
 		return fmt.Errorf("column %q has a value and is hidden: take one of the two away", c.Title)
@@ -134,32 +138,11 @@ func (l *list[T]) column(kind string, c Column) error {
 			return fmt.Errorf("column %q: {{.%s}} is the same in every row", c.Title, f.Name)
 		}
 	}
-	text := func(r *T) string {
-		o, _ := objectOf(r)
+	to.InsertText(ui.TextColumn{Title: c.Title, Max: c.Width, Right: c.Right, Wide: c.Wide, Drop: 1, Compare: numeric, Text: func(row any) string {
+		o, _ := objectOf(row)
 		return t.Expand(o, nil)
-	}
-	l.table.Insert(ui.Column[T]{Title: c.Title, Max: c.Width, Right: c.Right, Wide: c.Wide, Drop: 1,
-		Cell: func(r *T) ui.Cell { return ui.Cell{Text: text(r)} }, Compare: func(a, b *T) int { return numeric(text(a), text(b)) }}, c.After)
+	}}, c.After)
 	return nil
-}
-
-// kindOf is the kind of the objects that rows of T are.
-func kindOf[T any]() string {
-	switch any((*T)(nil)).(type) {
-	case *source.Service:
-		return "service"
-	case *source.Instance:
-		return "instance"
-	case *source.Node:
-		return "node"
-	case *member:
-		return "member"
-	case *source.Check:
-		return "check"
-	case *source.Peer:
-		return "server"
-	}
-	return ""
 }
 
 var _ = []Chooser{(*list[source.Service])(nil), (*node)(nil), (*check)(nil), (*keys)(nil), (*keyPage)(nil)}

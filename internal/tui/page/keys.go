@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -250,7 +251,7 @@ func (p *keys) Data(env *Env) any {
 	for _, l := range env.State.KV.Levels {
 		out = append(out, l.Children...)
 	}
-	slices.SortFunc(out, func(a, b source.Child) int { return strings.Compare(a.Key, b.Key) })
+	sort.Slice(out, func(i, j int) bool { return out[i].Key < out[j].Key })
 	return out
 }
 

@@ -91,15 +91,31 @@ func NewTable[T any](id func(*T) string, columns ...Column[T]) *Table[T] {
 	return t
 }
 
-// Insert adds a column behind the one with a title, or at the end where none has
-// it.
-func (t *Table[T]) Insert(c Column[T], after string) {
+// TextColumn is a column of text for rows of any type. Its members are those of
+// Column; Text returns the text of a row, and Compare orders texts.
+type TextColumn struct {
+	Title       string
+	Text        func(row any) string
+	Compare     func(a, b string) int
+	Max         int
+	Right, Wide bool
+	Drop        int
+}
+
+// InsertText adds a column behind the one with a title, or at the end where none
+// has it.
+func (t *table[P]) InsertText(c TextColumn, after string) {
 	at := len(t.columns)
 	if i := t.titled(after); i >= 0 {
 		at = i + 1
 	}
-	t.columns = slices.Insert(t.columns, at, columnOf(c))
-	t.widths = slices.Insert(t.widths, at, 0)
+	t.columns = append(t.columns, column[P]{})
+	copy(t.columns[at+1:], t.columns[at:])
+	t.columns[at] = column[P]{Title: c.Title, Max: c.Max, Right: c.Right, Wide: c.Wide, Drop: c.Drop,
+		Cell: func(r P) Cell { return Cell{Text: c.Text(r)} }, Compare: func(a, b P) int { return c.Compare(c.Text(a), c.Text(b)) }}
+	t.widths = append(t.widths, 0)
+	copy(t.widths[at+1:], t.widths[at:])
+	t.widths[at] = 0
 	if t.sortBy >= at {
 		t.sortBy++
 	}
