@@ -163,8 +163,6 @@ func TestWatchEnds(t *testing.T) {
 		{name: "--jq with jsonl is applied to every event", args: "keys -watch -once -o jsonl --jq .Event+.Key", steps: []step{{index: 1, keys: "a=1"}, {index: 2, keys: "b=1"}},
 			out: "currenta\naddedb\nremoveda\n"},
 		{name: "--jq that fails ends a watch", args: "keys -watch --jq .[].x", steps: []step{{index: 1, keys: "a=1"}}, code: 1, err: `--jq: expected an object but got: string ("1")`},
-		{name: "time ends a --jq that does not end", args: "keys -timeout 100ms --jq last(repeat(1)) -exit-codes detailed", steps: []step{{index: 1}}, code: 15, err: "no answer within 100ms (--timeout): context deadline exceeded"},
-		{name: "time ends it in a watch", args: "keys -watch -timeout 100ms --jq last(repeat(1))", steps: []step{{index: 1}}},
 		{name: "a terminal with jsonl gets events", args: "keys -watch -once -o jsonl", terminal: true, steps: []step{{index: 1}, {index: 2, keys: "a=2"}}, out: `{"Event":"added","Index":2,"Key":"a","Row":"2"}` + "\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -181,6 +179,42 @@ func TestWatchEnds(t *testing.T) {
 					t.Errorf("output\n%q, want\n%q", out, c.out)
 				}
 			})
+		})
+	}
+}
+
+// cancelling is an output that ends a context with what first comes.
+type cancelling struct{ cancel context.CancelFunc }
+
+func (c cancelling) Write(p []byte) (int, error) {
+	c.cancel()
+	return len(p), nil
+}
+
+// TestTheContextEndsAFilter runs an expression that has results for ever. It is not
+// in fake time, which does not pass while something runs.
+func TestTheContextEndsAFilter(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, args string
+		code       int
+	}{
+		{"of a read", "keys --jq repeat(1)", 1},
+		{"of a watch", "keys -watch --jq repeat(1)", 130},
+		{"of an event", "keys -watch -o jsonl --jq repeat(1)", 130},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(&scripted{steps: []step{{index: 1, keys: "a=1"}}})
+			defer srv.Close()
+			f, _, _ := factory(srv.URL)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			f.Streams.Out = iostreams.NewWriter(cancelling{cancel})
+			root := f.Root("ctl", "Test", "Test.", &cobra.Command{Use: "version", Run: func(*cobra.Command, []string) {}}, watched(f))
+			if code := f.Run(ctx, root, strings.Fields(c.args)); code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
 		})
 	}
 }
