@@ -108,7 +108,9 @@ func Dependencies(ctx context.Context, dir string) ([]byte, error) {
 // build builds as the Makefile does and returns what was printed.
 func build(ctx context.Context, root, bin, tags, ldflags string) ([]byte, error) {
 	tags = strings.TrimSuffix("grpcnotrace,"+tags, ",")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", ldflags, "-gcflags", "github.com/itchyny/...=-l", "-tags", tags, "-o", bin, "./cmd/ctl")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-funcalign 16 "+ldflags,
+		"-gcflags", "github.com/itchyny/...=-l", "-gcflags", "github.com/ctl-sh/ctl/internal/cli/...=-l",
+		"-tags", tags, "-o", bin, "./cmd/ctl")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	return cmd.CombinedOutput()
