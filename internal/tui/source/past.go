@@ -71,9 +71,14 @@ type change struct {
 	now  any
 }
 
-// seen reports whether it is a change of the cluster, not of what is looked at.
+// seen reports whether it is a change of the cluster, not of what is looked at. That
+// a section was read for the first time counts: a step back from the change after it
+// shows what was read, not that nothing was known before.
 func (c *change) seen() bool {
-	return c.of != ofStatus && c.of != ofService && c.of != ofNode
+	if st, ok := c.old.(Status); ok {
+		return st.Phase == Loading
+	}
+	return c.of != ofService && c.of != ofNode
 }
 
 // bytesOfChange is what a change takes without what it holds.

@@ -198,7 +198,8 @@ func TestStepsOfThePast(t *testing.T) {
 	}{
 		{"back from now", time.Time{}, true, after(20*time.Second + 60*time.Millisecond), true, 5},
 		{"changes that came together are one step", after(25 * time.Second), true, after(10 * time.Second), true, 2},
-		{"before the first change", after(10 * time.Second), true, began, true, 0},
+		{"before the first change, as it was read", after(10 * time.Second), true, after(time.Second), true, 1},
+		{"before it was read", after(time.Second), true, began, true, 0},
 		{"no further back", began, true, began, false, 0},
 		{"forward over changes that came together", after(10 * time.Second), false, after(20*time.Second + 60*time.Millisecond), true, 5},
 		{"forward to now", after(20*time.Second + 60*time.Millisecond), false, time.Time{}, false, 6},
