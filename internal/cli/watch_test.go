@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/signal"
 	"regexp"
 	"strings"
 	"sync"
@@ -135,6 +137,9 @@ func TestWatchShowsChanges(t *testing.T) {
 }
 
 func TestWatchEnds(t *testing.T) {
+	// Go's own handling of signals begins with the first call, and must not do so in a bubble.
+	_, stop := signal.NotifyContext(t.Context(), os.Interrupt)
+	stop()
 	t.Parallel()
 	for _, c := range []struct {
 		name, args string
