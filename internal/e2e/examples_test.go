@@ -42,6 +42,7 @@ var notRun = map[string]string{
 	"ctl rtt -format json n1 n2":                                               "the same",
 	`ctl wait service/web "passing>=2"`:                                        "runs until there are two",
 	"ctl tls inspect -ca-file consul-agent-ca.pem 10.0.0.1:8300 10.0.0.1:8501": "wants agents with TLS",
+	"ctl tls inspect -ca-file consul-agent-ca.pem 10.0.0.1:8300":               "the same",
 }
 
 // failing are examples that fail on a lone development agent, as they must, and
@@ -51,6 +52,7 @@ var failing = map[string]int{
 	"ctl kv put -cas -modify-index=123 config/limit 20":                          1,
 	"ctl operator raft remove-peer -id 8b1d9a3e-0a57-4f10-9ccd-c2dcdd3e9e6a":     1, // no such server
 	"ctl operator raft remove-peer -address 192.168.17.161:8300":                 1,
+	"ctl operator raft remove-peer -address 10.0.0.3:8300":                       1,
 	"ctl operator raft transfer-leader":                                          1, // to nobody
 	"ctl operator raft transfer-leader -id 8b1d9a3e-0a57-4f10-9ccd-c2dcdd3e9e6a": 1,
 	"ctl kv get -watch -once -timeout 10m config/limit":                          1,  // nothing changes in time
@@ -61,7 +63,8 @@ var failing = map[string]int{
 	"ctl services show -watch -once -timeout 10m web":                            15, // nothing changes in time
 	"ctl kv diff config/ backup/":                                                1,  // they differ
 	"ctl kv diff -o jsonl config/ backup/":                                       1,
-	"ctl force-leave server03":                                                   1, // no such member
+	"ctl kv diff -against-datacenter west config/":                               10, // no such datacenter
+	"ctl force-leave server03":                                                   1,  // no such member
 	"ctl force-leave server03 -prune":                                            1,
 }
 
