@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -14,7 +13,7 @@ import (
 
 // noServices are those of an agent that has none and runs nothing.
 func noServices() *services {
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	return &services{state: local.New(local.Config{Node: local.Node{Name: "n"}, Logger: log}, checks.New(checks.Config{Logger: log}))}
 }
 

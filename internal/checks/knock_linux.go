@@ -49,7 +49,7 @@ func (k *knock) try() (wait func(context.Context) error, err error) {
 		return nil, errDial
 	}
 	err = syscall.Connect(fd, k.to)
-	if err == syscall.EINPROGRESS {
+	if errors.Is(err, syscall.EINPROGRESS) {
 		// The answer of this machine comes as soon as the system lets go of the
 		// socket, which is now.
 		err = syscall.Connect(fd, k.to)
@@ -64,13 +64,13 @@ func (k *knock) try() (wait func(context.Context) error, err error) {
 
 // underway reports whether a connection is neither opened nor refused yet.
 func underway(err error) bool {
-	return err == syscall.EINPROGRESS || err == syscall.EALREADY || err == syscall.EINTR
+	return errors.Is(err, syscall.EINPROGRESS) || errors.Is(err, syscall.EALREADY) || errors.Is(err, syscall.EINTR)
 }
 
 // opened is what came of a connection.
 func (k *knock) opened(fd int, err error) error {
 	switch {
-	case err == syscall.EADDRNOTAVAIL, err == nil && k.toItself(fd):
+	case errors.Is(err, syscall.EADDRNOTAVAIL), err == nil && k.toItself(fd):
 		return errDial // which tries again with another port of ours
 	case err == nil:
 		return nil

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"strings"
@@ -195,7 +196,7 @@ func TestKnockAtItself(t *testing.T) {
 		if err := syscall.Bind(fd, k.to); err != nil {
 			t.Fatal(err)
 		}
-		if err := k.opened(fd, syscall.Connect(fd, k.to)); err != errDial {
+		if err := k.opened(fd, syscall.Connect(fd, k.to)); !errors.Is(err, errDial) {
 			t.Errorf("%s: %v", loopback, err)
 		}
 		syscall.Close(fd)

@@ -39,7 +39,7 @@ func (r *Runner) quick(d *Definition, p probe) quick {
 		switch {
 		case wait != nil:
 			return "", "", func(ctx context.Context) (string, string) { return tcpResult(success, wait(ctx)) }
-		case err == errDial:
+		case errors.Is(err, errDial):
 			return "", "", p
 		}
 		status, output := tcpResult(success, err)

@@ -265,7 +265,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 			if err != nil {
 				return
 			}
-			http.ReadRequest(bufio.NewReader(c)) //nolint:errcheck // read and hung up on
+			http.ReadRequest(bufio.NewReader(c)) // read and hung up on
 			c.Close()
 		}
 	}()

@@ -46,6 +46,7 @@ func (c *Conn) tokenFromContext() bool {
 	switch c.values.origin(c.tokenSetting()) {
 	case fromCurrentContext, fromEnvContext, fromFlagContext:
 		return true
+	default:
+		return false
 	}
-	return false
 }

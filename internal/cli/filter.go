@@ -63,8 +63,7 @@ func (l *Filter) Write(w io.Writer, v any, indent string) error {
 		ctx = context.Background()
 	}
 	err := l.jq.Write(ctx, w, v, indent)
-	var misfit *jq.Error
-	if errors.As(err, &misfit) {
+	if _, ok := errors.AsType[*jq.Error](err); ok {
 		return fmt.Errorf("--%s: %w", jqFlag, err)
 	}
 	return err

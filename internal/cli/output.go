@@ -87,6 +87,7 @@ func (o *Output) Set(s string) error {
 			o.form, o.text = f, s
 			return o.fits()
 		}
+	default: // no form that can be asked for here
 	}
 	return fmt.Errorf("must be one of: %s%s", strings.Join(forms(), ", "), suggestWord(name, forms()))
 }

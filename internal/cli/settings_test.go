@@ -244,7 +244,7 @@ func TestTLSServerIsVerified(t *testing.T) {
 
 func TestUnixSocket(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "ctl") // t.TempDir may be too long for a socket
+	dir, err := os.MkdirTemp("", "ctl") //nolint:usetesting // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

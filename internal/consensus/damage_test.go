@@ -153,7 +153,7 @@ func (p damagePlace) String() string { return p.file + ", " + p.what }
 // damageCopy copies the state and flips a bit of the file, or cuts it.
 func damageCopy(t *testing.T, r *rand.Rand, root, file string) damagePlace {
 	t.Helper()
-	to, err := os.MkdirTemp(t.TempDir(), "")
+	to, err := os.MkdirTemp(t.TempDir(), "") //nolint:usetesting // the name tells its copies apart
 	if err != nil {
 		t.Fatal(err)
 	}

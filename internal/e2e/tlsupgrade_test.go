@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -58,9 +59,7 @@ func TestTLSIsIntroducedUnderWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 			defaults := c.files(i)
-			for k, v := range step.defaults {
-				defaults[k] = v
-			}
+			maps.Copy(defaults, step.defaults)
 			spec := p.Spec
 			spec.Extra = map[string]any{"tls": map[string]any{"defaults": defaults, "internal_rpc": map[string]any{"verify_server_hostname": step.hostname}}}
 			next, err := agentproc.Start(spec)

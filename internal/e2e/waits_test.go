@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,12 +90,10 @@ func agreed(servers []string) (leader string, err error) {
 		}
 		leader = named
 	}
-	for _, address := range addresses {
-		if address == leader {
-			return leader, nil
-		}
+	if !slices.Contains(addresses, leader) {
+		return "", fmt.Errorf("the leader %q is none of them", leader)
 	}
-	return "", fmt.Errorf("the leader %q is none of them", leader)
+	return leader, nil
 }
 
 func eventually(ts *testscript.TestScript, neg bool, args []string) {

@@ -2,7 +2,6 @@ package layers
 
 import (
 	"errors"
-	"fmt"
 	"go/ast"
 	"go/build/constraint"
 	"go/parser"
@@ -301,7 +300,7 @@ func TestBuildTagsAreSystems(t *testing.T) {
 				}
 				expr.Eval(func(tag string) bool {
 					if !slices.Contains(known, tag) {
-						t.Error(fmt.Sprintf("%s: build tag %q: tags are for operating systems", s.path, tag))
+						t.Errorf("%s: build tag %q: tags are for operating systems", s.path, tag)
 					}
 					return true
 				})

@@ -8,7 +8,7 @@ func TestNew(t *testing.T) {
 	if !word().MatchString("word") || word().MatchString("2 words") {
 		t.Error("the expression is not the one given")
 	}
-	if word() != word() {
+	if first, again := word(), word(); first != again {
 		t.Error("compiled twice")
 	}
 	wrong := New(`(`) // no panic yet

@@ -292,7 +292,7 @@ func TestWaitIsBounded(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, _, err := w.store.Leaf(ctx, "", "web", l.ModifyIndex, time.Hour); err != context.Canceled {
+		if _, _, err := w.store.Leaf(ctx, "", "web", l.ModifyIndex, time.Hour); !errors.Is(err, context.Canceled) {
 			t.Errorf("who went away got %v", err)
 		}
 	})

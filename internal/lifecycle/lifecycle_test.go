@@ -166,7 +166,7 @@ func TestGroup(t *testing.T) {
 				}
 				// "ready" and the end of a part that returns at once race in
 				// the one case where both happen in the same instant.
-				if c.wantCause == context.Canceled {
+				if errors.Is(c.wantCause, context.Canceled) {
 					j.lines = slices.DeleteFunc(j.lines, func(l string) bool { return l == "ready store" })
 					c.wantSteps = slices.DeleteFunc(c.wantSteps, func(l string) bool { return l == "ready store" })
 				}

@@ -23,9 +23,10 @@ type agents struct {
 	http    *http.Client
 }
 
-// startAgents starts servers and client agents with the defaults of ctl and
+// startAgents starts three servers and client agents with the defaults of ctl and
 // waits until each acknowledges a write.
-func startAgents(ctx context.Context, binary, dir string, servers, clients int, extra map[string]any) (*agents, error) {
+func startAgents(ctx context.Context, binary, dir string, clients int, extra map[string]any) (*agents, error) {
+	const servers = 3
 	var alloc agentproc.Allocator
 	return startAgentsAt(ctx, binary, dir, alloc.Loopback(servers+clients), servers, extra)
 }

@@ -56,7 +56,7 @@ func register(ctx context.Context, c Config) ([]Measurement, error) {
 		return nil, err
 	}
 	counts := []int{1, 16}
-	a, err := startAgents(ctx, c.Binary, dir, 3, len(counts), nil)
+	a, err := startAgents(ctx, c.Binary, dir, len(counts), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ func (c Config) discovering(ctx context.Context, name string, conns int) (a *age
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	if a, err = startAgents(ctx, c.Binary, dir, 3, 1, manyConns(conns)); err != nil {
+	if a, err = startAgents(ctx, c.Binary, dir, 1, manyConns(conns)); err != nil {
 		return nil, 0, 0, err
 	}
 	if leader, follower, err = a.leader(ctx); err != nil {

@@ -109,7 +109,7 @@ func kv(ctx context.Context, c Config) ([]Measurement, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := startAgents(ctx, c.Binary, dir, 3, 1, map[string]any{"limits": map[string]any{"http_max_conns_per_client": 1000}})
+	a, err := startAgents(ctx, c.Binary, dir, 1, map[string]any{"limits": map[string]any{"http_max_conns_per_client": 1000}})
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func calm(ctx context.Context, c Config) ([]Measurement, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := startAgents(ctx, c.Binary, dir, 3, 0, nil)
+	a, err := startAgents(ctx, c.Binary, dir, 0, nil)
 	if err != nil {
 		return nil, err
 	}

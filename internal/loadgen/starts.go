@@ -123,7 +123,7 @@ func failover(ctx context.Context, c Config) ([]Measurement, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := startAgents(ctx, c.Binary, dir, 3, 0, nil)
+	a, err := startAgents(ctx, c.Binary, dir, 0, nil)
 	if err != nil {
 		return nil, err
 	}

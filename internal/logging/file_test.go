@@ -124,7 +124,7 @@ func TestRotateByAge(t *testing.T) {
 		if got := listing(t, dir); len(got) != 1 {
 			t.Errorf("a nanosecond early: %q", got)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		f.write([]queued{tenBytes(3)}, 0, nil)
 		f.write([]queued{tenBytes(4)}, 0, nil)
 		if d := cmp.Diff([]string{"ctl-N.log 20", "ctl.log 20"}, listing(t, dir)); d != "" {

@@ -115,7 +115,7 @@ func TestLineForms(t *testing.T) {
 		},
 		{
 			name: "nothing forges a line", level: slog.LevelInfo, msg: "a\n2026 [ERROR] b\x1b[31m",
-			attrs: []slog.Attr{slog.String("k\n", "v\r\n\"w\"")},
+			attrs: []slog.Attr{slog.String("k\n", "v\r\n\"w\"")}, //nolint:sloglint // such a key is the point
 			text:  at + ` [INFO]  agent: a\n2026 [ERROR] b\x1b[31m: k\n="v\r\n\"w\""`,
 			json:  `{"@level":"info","@message":"a\n2026 [ERROR] b\u001b[31m","@module":"agent","@timestamp":"2026-11-23T10:01:48.982123Z","k\n":"v\r\n\"w\""}`,
 		},

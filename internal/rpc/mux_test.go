@@ -82,7 +82,7 @@ func TestRaftConnectionClosedHereEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.Close()
-	if _, err := in.Read(make([]byte, 1)); err != io.EOF { // raft compares, too
+	if _, err := in.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // raft compares, too
 		t.Errorf("got %v, want io.EOF", err)
 	}
 }

@@ -150,15 +150,13 @@ func (m *Model) prompt(line string) tea.Cmd {
 }
 
 func (m *Model) setTheme(name string) tea.Cmd {
-	for _, t := range ui.Themes() {
-		if t == name {
-			m.c.Looks.Name = name
-			m.look()
-			m.say(ui.Info, "The theme is "+name+".")
-			return nil
-		}
+	if !slices.Contains(ui.Themes(), name) {
+		m.say(ui.Warning, "No theme is called that: there are "+strings.Join(ui.Themes(), ", ")+".")
+		return nil
 	}
-	m.say(ui.Warning, "No theme is called that: there are "+strings.Join(ui.Themes(), ", ")+".")
+	m.c.Looks.Name = name
+	m.look()
+	m.say(ui.Info, "The theme is "+name+".")
 	return nil
 }
 

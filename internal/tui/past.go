@@ -49,6 +49,7 @@ func (m *Model) travelInTime(a ui.Action) {
 		m.askMoment()
 	case ui.Older, ui.Newer:
 		m.step(a == ui.Older)
+	default: // the others do not travel
 	}
 }
 

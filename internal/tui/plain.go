@@ -241,6 +241,7 @@ func (r *reader) act(ctx context.Context, text string) {
 	case ui.Rewind:
 		r.say("at TIME goes to a time of day such as 14:03, or back so long, such as 5m.")
 		return
+	default: // the page knows, below
 	}
 	if name, ok := b.Action.Command(); ok {
 		r.run(ctx, name)

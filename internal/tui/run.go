@@ -164,7 +164,7 @@ func (r *run) wait(ctx context.Context) error {
 				end()
 			}
 			select {
-			case <-finished:
+			case <-finished: //nolint:errcheck // the fault is what is told
 			case <-late:
 			}
 			return nil

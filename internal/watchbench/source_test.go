@@ -31,7 +31,7 @@ func TestSections(t *testing.T) {
 		await(t, s, "an unknown key to be absent", func(st *source.State) bool { return st.Key.Phase == source.Ready && !st.Key.Found })
 
 		put(t, p, "/v1/agent/service/register", `{"Name":"web","ID":"web1","Port":80,"Tags":["b","a"],"Check":{"CheckID":"w","TTL":"60s"}}`)
-		st = await(t, s, "a critical service", func(st *source.State) bool {
+		await(t, s, "a critical service", func(st *source.State) bool {
 			i := slices.IndexFunc(st.Services.Rows, func(r *source.Service) bool { return r.Name == "web" && r.Critical == 1 })
 			return i >= 0 && slices.Equal(st.Services.Rows[i].Tags, []string{"a", "b"}) && st.Services.Rows[i].Instances == 1
 		})

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -37,7 +38,7 @@ func bare() map[string]string {
 // stock adds what a Consul agent has beside.
 func stock() map[string]string {
 	a := bare()
-	for path, body := range map[string]string{
+	maps.Copy(a, map[string]string{
 		"/v1/operator/raft/configuration": `{"Servers":[{"ID":"0af1","Node":"n1","Address":"10.0.0.1:8300","Leader":true,"Voter":true},{"ID":"0af2","Node":"n9","Address":"10.0.0.9:8300","Leader":false,"Voter":true}],"Index":0}`,
 		"/v1/operator/autopilot/health":   `{"Healthy":true,"FailureTolerance":0,"Servers":[{"ID":"0af1","Name":"n1","Address":"10.0.0.1:8300","SerfStatus":"alive","Version":"1.16.0","Leader":true,"LastContact":"0s","LastTerm":3,"LastIndex":121,"Healthy":true,"Voter":true,"StableSince":"2026-01-02T03:04:05Z"}]}`,
 		"/v1/kv/":                         `["app/","ready"]`,
@@ -47,9 +48,7 @@ func stock() map[string]string {
 		"/v1/session/list":                `[]`,
 		"/v1/catalog/datacenters":         `["east","west"]`,
 		"/v1/agent/monitor":               "2026-01-02T03:04:05.678Z [INFO]  agent: a line of the log\n",
-	} {
-		a[path] = body
-	}
+	})
 	return a
 }
 

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 
@@ -70,9 +71,7 @@ func schemaOf(t reflect.Type, path string, rules map[string]map[string]any) map[
 	default:
 		s["type"] = "string"
 	}
-	for name, rule := range rules[path] {
-		s[name] = rule
-	}
+	maps.Copy(s, rules[path])
 	return s
 }
 
@@ -86,8 +85,8 @@ func below(path, name string) string {
 // fields yields the fields of a struct that the file can have.
 func fields(t reflect.Type) func(yield func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if f := t.Field(i); f.Tag.Get("json") != "" && !yield(f) {
+		for f := range t.Fields() {
+			if f.Tag.Get("json") != "" && !yield(f) {
 				return
 			}
 		}

@@ -36,8 +36,7 @@ func New(text string) (*Filter, error) {
 		return &Filter{text, code}, nil
 	}
 	at := -1
-	var parse *gojq.ParseError
-	if errors.As(err, &parse) {
+	if parse, ok := errors.AsType[*gojq.ParseError](err); ok {
 		at = parse.Offset - len(parse.Token)
 	} else if name := missing(err); name != "" {
 		at = find(text, name)
@@ -134,8 +133,7 @@ func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var halt *gojq.HaltError
-	if errors.As(err, &halt) {
+	if halt, ok := errors.AsType[*gojq.HaltError](err); ok {
 		switch v := halt.Value().(type) {
 		case nil:
 			return nil // the expression says that this was all

@@ -2,14 +2,12 @@ package programs
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // tool returns the path of a program that a package of Debian has. The test is
@@ -129,13 +127,4 @@ func write(t *testing.T, dir, name, text string) string {
 	path := filepath.Join(dir, name)
 	must(t, os.WriteFile(path, []byte(text), 0o600))
 	return path
-}
-
-// connectable fails while nothing takes connections at an address.
-func connectable(address string) error {
-	conn, err := net.DialTimeout("tcp", address, time.Second)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
 }

@@ -126,7 +126,7 @@ func (s *sink) Cancel() error {
 	s.closed = true
 	if s.check != nil {
 		_ = s.check.Close() // never fails
-		<-s.checked
+		<-s.checked         //nolint:errcheck // nothing is kept of it
 	}
 	return s.SnapshotSink.Cancel()
 }

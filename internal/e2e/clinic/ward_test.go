@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,7 +120,7 @@ func newNetwork(t *testing.T, n int) *ward {
 // rightly find a test machine's disk slow.
 func fastDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "clinic-")
+	dir, err := os.MkdirTemp("/dev/shm", "clinic-") //nolint:usetesting // in memory
 	if err != nil {
 		return t.TempDir()
 	}
@@ -365,7 +366,7 @@ func (w *ward) look(want sick, args []string) (text string, wrong []string) {
 	}
 	lines := want.text
 	for i, f := range r.Findings {
-		lines = append(lines[:len(lines):len(lines)], strings.ToUpper(f.Severity)+"\n", "    fix:  ", "    seen: ")
+		lines = append(slices.Clip(lines), strings.ToUpper(f.Severity)+"\n", "    fix:  ", "    seen: ")
 		if f.Summary == "" || f.Fix == "" || len(f.Evidence) == 0 {
 			miss("a finding without summary, evidence or fix: %+v", f)
 		}

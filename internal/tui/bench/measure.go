@@ -40,13 +40,13 @@ func (b *bench) leads(ctx context.Context) bool {
 }
 
 // register writes one service with a tag and a check to the catalog.
-func (b *bench) register(ctx context.Context, i int, tag, status string) error {
+func (b *bench) register(ctx context.Context, i int, tag string) error {
 	name := fmt.Sprintf("svc-%05d", i)
 	node := fmt.Sprintf("node-%03d", i%100)
 	body, err := json.Marshal(map[string]any{
 		"Node": node, "Address": fmt.Sprintf("10.1.0.%d", i%100),
 		"Service": map[string]any{"ID": name, "Service": name, "Port": 8080, "Tags": []string{tag}},
-		"Check":   map[string]any{"Node": node, "CheckID": "service:" + name, "Name": "alive", "Status": status, "ServiceID": name},
+		"Check":   map[string]any{"Node": node, "CheckID": "service:" + name, "Name": "alive", "Status": "passing", "ServiceID": name},
 	})
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (b *bench) fill(ctx context.Context) error {
 	for range 16 {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < b.services; i = int(next.Add(1)) - 1 {
-				if err := b.register(ctx, i, "first", "passing"); err != nil {
+				if err := b.register(ctx, i, "first"); err != nil {
 					errs <- err
 					return
 				}
@@ -232,7 +232,7 @@ func (b *bench) changesSeen(ctx context.Context, what string) error {
 	for i := range b.samples {
 		d.Forget()
 		began := time.Now()
-		if err := b.register(ctx, 3, token(i), "passing"); err != nil {
+		if err := b.register(ctx, 3, token(i)); err != nil {
 			return err
 		}
 		if !d.Await(token(i), patience) {
@@ -315,7 +315,7 @@ func (b *bench) load(ctx context.Context) error {
 	done := 0
 	spent, err := d.over(func() error {
 		var err error
-		done, err = pace(ctx, changesPerSecond, b.span, func(i int) error { return b.register(ctx, i%b.services, token(i), "passing") })
+		done, err = pace(ctx, changesPerSecond, b.span, func(i int) error { return b.register(ctx, i%b.services, token(i)) })
 		return err
 	})
 	if err != nil {
@@ -385,14 +385,14 @@ func (b *bench) frozen(ctx context.Context) error {
 		return err
 	}
 	d.Hold()
-	if _, err := pace(ctx, changesPerSecond, b.span, func(i int) error { return b.register(ctx, i%b.services, token(i), "passing") }); err != nil {
+	if _, err := pace(ctx, changesPerSecond, b.span, func(i int) error { return b.register(ctx, i%b.services, token(i)) }); err != nil {
 		return err
 	}
 	after, err := usageOf(d.cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
-	if err := b.register(ctx, 3, "zyzyzyzyzy", "passing"); err != nil {
+	if err := b.register(ctx, 3, "zyzyzyzyzy"); err != nil {
 		return err
 	}
 	d.Forget()

@@ -333,7 +333,7 @@ func newKey(env *Env, at string) Effect {
 		if !a.OK {
 			return say(ui.Info, "Nothing was done.")
 		}
-		return edit(env, source.Key{Key: a.Text}, nil)
+		return edit(source.Key{Key: a.Text}, nil)
 	}}
 }
 
@@ -359,7 +359,7 @@ func onKey(env *Env, a ui.Action, key string) Effect {
 		if env.ReadOnly != "" {
 			return refused(env.ReadOnly)
 		}
-		return edit(env, *k, k.Value)
+		return edit(*k, k.Value)
 	case ui.Delete:
 		if env.ReadOnly != "" {
 			return refused(env.ReadOnly)
@@ -386,13 +386,13 @@ func keyData(k *source.Key) any {
 
 // edit opens the editor on text and writes what comes of it, as long as the key
 // is still what base says.
-func edit(env *Env, base source.Key, text []byte) Effect {
+func edit(base source.Key, text []byte) Effect {
 	return Effect{Edit: &Edit{Name: base.Key, Text: text, Saved: func(mine []byte) Effect {
-		return put(env, base, mine, false)
+		return put(base, mine, false)
 	}}}
 }
 
-func put(env *Env, base source.Key, mine []byte, force bool) Effect {
+func put(base source.Key, mine []byte, force bool) Effect {
 	act := source.PutKey{Key: base.Key, Value: mine, Flags: base.Flags, Index: base.ModifyIndex, Unconditional: force}
 	return Effect{Act: []source.Action{act}, Done: func(o source.Outcome, err error) Effect {
 		var c *source.Conflict
@@ -479,7 +479,7 @@ func (p *conflictPage) Hints(*Env) []ui.Hint {
 func (p *conflictPage) Do(env *Env, a ui.Action) Effect {
 	switch a {
 	case ui.Edit:
-		e := edit(env, p.theirs, p.mine)
+		e := edit(p.theirs, p.mine)
 		e.Back = true
 		return e
 	case ui.CopyValue:
@@ -491,7 +491,7 @@ func (p *conflictPage) Do(env *Env, a ui.Action) Effect {
 		e.Then = func(ans ui.Answer) Effect {
 			out := then(ans)
 			if ans.OK {
-				out = put(env, p.theirs, p.mine, false)
+				out = put(p.theirs, p.mine, false)
 				out.Back = true
 			}
 			return out

@@ -155,6 +155,7 @@ func (m *model) noteStatus(p part) {
 	switch p {
 	case inCluster, inMembers, inServices, inService, inNodes, inNode, inProblems:
 		m.past.add(change{at: m.now(), of: ofStatus, part: p, old: *noted}, 128)
+	default: // the others have no past
 	}
 	*noted = *st
 }
@@ -227,9 +228,9 @@ func (p *past) record(now time.Time) record {
 
 // back calls visit with the changes, the newest first, until it returns false.
 func (r *record) back(visit func(*change) bool) {
-	for i := len(r.chunks) - 1; i >= 0; i-- {
-		for k := len(r.chunks[i]) - 1; k >= 0; k-- {
-			if !visit(&r.chunks[i][k]) {
+	for _, chunk := range slices.Backward(r.chunks) {
+		for k := range slices.Backward(chunk) {
+			if !visit(&chunk[k]) {
 				return
 			}
 		}
@@ -378,6 +379,7 @@ func (u *undoing) undo(rec *record) {
 			if since := u.idle[p]; !st.At.IsZero() && !since.IsZero() {
 				st.At = since
 			}
+		default: // nothing was known
 		}
 	}
 	u.finish()
@@ -448,6 +450,7 @@ func (u *undoing) node(c *change) {
 			u.rows[ofNodeChecks] = true
 		}
 		undoRow(u, c, &n.Checks, checkKey)
+	default: // undone by one
 	}
 }
 
@@ -469,6 +472,7 @@ func (u *undoing) empty(p part) {
 		s.Node.Node, s.Node.Services, s.Node.Checks = nil, nil, nil
 	case inProblems:
 		s.Problems.Rows = nil
+	default: // the others have no past
 	}
 }
 

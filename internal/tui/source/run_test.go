@@ -32,8 +32,6 @@ type agent struct {
 	deny bool
 	// late is how many requests of /v1/status/leader get no answer.
 	late atomic.Int64
-	// turn rises with every /v1/status/leader, which it answers.
-	turn atomic.Int64
 }
 
 func (a *agent) set(change func(a *agent)) {

@@ -158,7 +158,7 @@ func (v *visit) follow(ctx context.Context, first *opened, topics <-chan []strin
 		select {
 		case want = <-topics:
 			cut()
-			<-ended
+			<-ended //nolint:errcheck // cut off
 		case err = <-ended:
 			over = true
 		}
