@@ -27,10 +27,10 @@ func (c *Conn) environ(token string) []string {
 			value = "" // it is the token by now
 		}
 		own := value
-		if name != "" && (from == fromCurrentContext || from == fromEnvContext || from == fromFlagContext || from == fromDefault) {
+		if name != "" && (from.ofContext() || from == fromDefault) {
 			own = "" // the context says it
 		}
-		if s.Name == "token" && name != "" && c.tokenFromContext() {
+		if s.Name == "token" && name != "" && c.values.origin(c.tokenSetting()).ofContext() {
 			own = ""
 		}
 		out = append(out, ctlPrefix+s.Env+"="+own)
@@ -39,14 +39,4 @@ func (c *Conn) environ(token string) []string {
 		}
 	}
 	return out
-}
-
-// tokenFromContext reports whether the context gives the token.
-func (c *Conn) tokenFromContext() bool {
-	switch c.values.origin(c.tokenSetting()) {
-	case fromCurrentContext, fromEnvContext, fromFlagContext:
-		return true
-	default:
-		return false
-	}
 }

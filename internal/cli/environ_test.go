@@ -7,10 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
-
 	"github.com/ctl-sh/ctl/internal/cli/contextfile"
-	"github.com/ctl-sh/ctl/internal/iostreams"
 )
 
 // TestEnvironLeadsToTheSamePlace: a command that is run with the environment of a
@@ -27,13 +24,7 @@ func TestEnvironLeadsToTheSamePlace(t *testing.T) {
 	}
 	target := func(t *testing.T, env map[string]string, args ...string) (*Target, string) {
 		t.Helper()
-		streams, _, _ := iostreams.Test("")
-		f := &Factory{Streams: streams, LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}
-		cmd := &cobra.Command{Use: "x"}
-		conn := f.ConnectServer(cmd)
-		if err := cmd.ParseFlags(args); err != nil {
-			t.Fatal(err)
-		}
+		_, _, conn := parsedConn(t, env, args...)
 		got, err := conn.Target()
 		if err != nil {
 			t.Fatal(err)

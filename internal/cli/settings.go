@@ -74,6 +74,11 @@ const (
 	fromFlag
 )
 
+// ofContext reports whether a context gave the value.
+func (o origin) ofContext() bool {
+	return o == fromCurrentContext || o == fromEnvContext || o == fromFlagContext
+}
+
 // values are the settings of one run with all origins merged.
 type values struct {
 	v       *viper.Viper

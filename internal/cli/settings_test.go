@@ -15,8 +15,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// testConn returns a Conn whose command was given args in the environment env.
-func testConn(t *testing.T, env map[string]string, args ...string) *Conn {
+// parsedConn returns a Conn whose command was given args in the environment env,
+// and that command. No setting is looked up yet.
+func parsedConn(t *testing.T, env map[string]string, args ...string) (*Factory, *cobra.Command, *Conn) {
 	t.Helper()
 	streams, _, _ := iostreams.Test("")
 	f := &Factory{Streams: streams, LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}
@@ -25,6 +26,13 @@ func testConn(t *testing.T, env map[string]string, args ...string) *Conn {
 	if err := cmd.ParseFlags(args); err != nil {
 		t.Fatal(err)
 	}
+	return f, cmd, conn
+}
+
+// testConn returns a Conn whose command was given args in the environment env.
+func testConn(t *testing.T, env map[string]string, args ...string) *Conn {
+	t.Helper()
+	f, cmd, conn := parsedConn(t, env, args...)
 	context, err := f.chooseContext(cmd.Flags())
 	if err != nil {
 		t.Fatal(err)

@@ -317,8 +317,7 @@ func (p *Pool) Leave(ctx context.Context) error {
 	case s.State() == serf.SerfAlive:
 		p.introduce(ctx)
 	}
-	switch {
-	case p.cfg.Dir == "" && !p.othersAlive():
+	if p.cfg.Dir == "" && !p.othersAlive() {
 		return nil // nobody to tell, nothing to write down
 	}
 	if err := s.Leave(); err != nil {

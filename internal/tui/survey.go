@@ -8,6 +8,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/ctl-sh/ctl/internal/backoff"
 	"github.com/ctl-sh/ctl/internal/tui/page"
 	"github.com/ctl-sh/ctl/internal/tui/source"
 )
@@ -72,14 +73,8 @@ func (m *Model) lookAt(name string, pause time.Duration) tea.Cmd {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		defer context.AfterFunc(s.ctx, stop)()
-		if pause > 0 {
-			t := time.NewTimer(pause)
-			defer t.Stop()
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				return nil
-			}
+		if pause > 0 && !backoff.Pause(ctx, pause) {
+			return nil
 		}
 		ctx, stopLook := context.WithTimeout(ctx, surveyTime)
 		defer stopLook()

@@ -170,10 +170,11 @@ func (a *API) remove(ctx context.Context, r *httpapi.Request, body *deregisterBo
 	case strings.EqualFold(body.ServiceID, reservedService):
 		return errReserved
 	}
+	remember := r.Query.Get("origin") != originAgent
 	removal := &catalog.Removal{
 		Node: body.Node, ServiceID: body.ServiceID, CheckID: body.CheckID,
-		Remember: r.Query.Get("origin") != originAgent, At: time.Now().Unix(),
-		Member: a.Member != nil && a.Member(body.Node),
+		Remember: remember, At: time.Now().Unix(),
+		Member: remember && a.Member != nil && a.Member(body.Node),
 	}
 	if err := a.mayDeregister(ctx, r, removal); err != nil {
 		return err
